@@ -1,0 +1,37 @@
+# pg_revops: PGXS, and targets that install what is missing (demo, check, check-matrix, bench)
+EXTENSION    = pg_revops
+EXTVERSION   = 0.1.0
+MODULE_big   = pg_revops
+PGFILEDESC   = "pg_revops - a sales team's real-time hub"
+
+# the rooms, in floor order: their C and their share of the install script
+ROOMS        = base event decay predicate calendar capture score moment task board stream worker
+OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)) $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c))))
+SQL_SHARES   = $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.sql))) src/grants.sql
+DATA_built   = $(EXTENSION)--$(EXTVERSION).sql
+
+REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS_OPTS = --load-extension=pg_revops --encoding=UTF8 --no-locale
+ISOLATION    = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --load-extension=pg_revops
+TAP_TESTS    = 1
+PROVE_TESTS  = test/t/*.pl
+
+PG_CPPFLAGS  = -I$(CURDIR)/src -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
+# -Bsymbolic: a name of ours never resolves to one of the server's
+SHLIB_LINK   = -ljansson -Wl,-Bsymbolic
+EXTRA_CLEAN  = $(DATA_built)
+
+include test/setup.mk
+
+PG_CONFIG   ?= pg_config
+PGXS        := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+endif
+
+$(EXTENSION)--$(EXTVERSION).sql: $(SQL_SHARES) Makefile
+	@printf '%s\n' '\echo Use "CREATE EXTENSION pg_revops" to load this file. \quit' > $@
+	cat $(SQL_SHARES) >> $@
+
+$(OBJS): $(wildcard src/*.h src/*/*.h)

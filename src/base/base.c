@@ -1,0 +1,13 @@
+/*
+ * base.c
+ *	  Init of the ground floor.
+ */
+#include "base/base.h"
+
+#include "utils/guc.h"
+
+void
+RevopsBaseInit(void)
+{
+	ClockInit();
+}

@@ -1,0 +1,85 @@
+/*
+ * clock.c
+ *	  The one reader of the clock. SET revops.as_of moves it.
+ */
+#include "base/base.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+static char *as_of_string = NULL;
+static TimestampTz as_of = DT_NOEND;	/* DT_NOEND: not set */
+
+/* Parse the setting once, when it is set. */
+static bool
+CheckAsOf(char **newval, void **extra, GucSource source)
+{
+	TimestampTz *parsed;
+	MemoryContext oldcontext = CurrentMemoryContext;
+	bool		ok = true;
+	TimestampTz value = DT_NOEND;
+
+	if (*newval != NULL && **newval != '\0')
+	{
+		/* input functions throw; a GUC check hook must not */
+		PG_TRY();
+		{
+			value = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(*newval),
+															ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(oldcontext);
+			FlushErrorState();
+			ok = false;
+		}
+		PG_END_TRY();
+		if (!ok || TIMESTAMP_NOT_FINITE(value))
+		{
+			GUC_check_errdetail("\"%s\" is not a point in time.", *newval);
+			GUC_check_errhint("Give a timestamp with its zone, such as '2026-01-31 09:00+08', or '' for the wall clock.");
+			return false;
+		}
+	}
+#if PG_VERSION_NUM >= 160000
+	parsed = guc_malloc(LOG, sizeof(TimestampTz));
+#else
+	parsed = malloc(sizeof(TimestampTz));
+#endif
+	if (parsed == NULL)
+		return false;
+	*parsed = value;
+	*extra = parsed;
+	return true;
+}
+
+static void
+AssignAsOf(const char *newval, void *extra)
+{
+	as_of = *(TimestampTz *) extra;
+}
+
+void
+ClockInit(void)
+{
+	DefineCustomStringVariable("revops.as_of",
+							   "The time that pg_revops takes for now; empty is the wall clock.",
+							   NULL, &as_of_string, "", PGC_USERSET, 0,
+							   CheckAsOf, AssignAsOf, NULL);
+}
+
+TimestampTz
+RevopsNow(void)
+{
+	return as_of != DT_NOEND ? as_of : GetCurrentStatementStartTimestamp();
+}
+
+PG_FUNCTION_INFO_V1(revops_now);
+Datum
+revops_now(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(RevopsNow());
+}

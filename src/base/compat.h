@@ -1,0 +1,28 @@
+/*
+ * compat.h
+ *	  What differs between PostgreSQL 15 and 18, in one place.
+ */
+#ifndef REVOPS_COMPAT_H
+#define REVOPS_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "pg_revops needs PostgreSQL 15 or later"
+#endif
+
+/* 16 moved the varlena macros and split varatt.h out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 18 added the instrumentation argument */
+#if PG_VERSION_NUM >= 180000
+#define REVOPS_INDEX_BEGINSCAN(heap, index, snap, nkeys) \
+	index_beginscan(heap, index, snap, NULL, nkeys, 0)
+#else
+#define REVOPS_INDEX_BEGINSCAN(heap, index, snap, nkeys) \
+	index_beginscan(heap, index, snap, nkeys, 0)
+#endif
+
+#endif							/* REVOPS_COMPAT_H */

@@ -1,0 +1,148 @@
+/*
+ * writer.c
+ *	  Keyed rows, straight through the table and its indexes.
+ */
+#include "base/writer.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/nodeModifyTable.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_relation.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+/* The executor asks its range table which columns an update sets. */
+static void
+InitRangeTable(EState *estate, Relation rel)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+	rte->rtekind = RTE_RELATION;
+	rte->relid = RelationGetRelid(rel);
+	rte->relkind = rel->rd_rel->relkind;
+	rte->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM >= 160000	/* 16 moved permissions, and the columns with them, out of the entry */
+	{
+		List	   *perminfos = NIL;
+
+		addRTEPermissionInfo(&perminfos, rte);
+#if PG_VERSION_NUM >= 180000	/* 18 asks which relations pruning left */
+		ExecInitRangeTable(estate, list_make1(rte), perminfos, bms_make_singleton(1));
+#else
+		ExecInitRangeTable(estate, list_make1(rte), perminfos);
+#endif
+	}
+#else
+	ExecInitRangeTable(estate, list_make1(rte));
+#endif
+}
+
+TableWriter *
+TableWriterOpen(const char *table)
+{
+	TableWriter *w = palloc0(sizeof(TableWriter));
+	Oid			relid = RevopsRelid(table);
+	Oid			pkid;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table revops.%s does not exist", table),
+				 errhint("Reinstall the extension pg_revops.")));
+	w->rel = table_open(relid, RowExclusiveLock);
+	pkid = RelationGetPrimaryKeyIndex(w->rel
+#if PG_VERSION_NUM >= 180000
+									  ,false	/* 18 asks whether a deferrable key will do */
+#endif
+		);
+	if (!OidIsValid(pkid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table revops.%s has lost its primary key", table)));
+	w->estate = CreateExecutorState();
+	InitRangeTable(w->estate, w->rel);
+	w->rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(w->rri, w->rel, 1, NULL, 0);
+	ExecOpenIndices(w->rri, false);
+	EvalPlanQualInit(&w->epqstate, w->estate, NULL, NIL, -1
+#if PG_VERSION_NUM >= 160000
+					 ,NIL		/* 16 added the result relations */
+#endif
+		);
+	AfterTriggerBeginQuery();
+
+	w->pk = index_open(pkid, RowExclusiveLock);
+	w->nkeys = IndexRelationGetNumberOfKeyAttributes(w->pk);
+	for (int i = 0; i < w->nkeys; i++)
+	{
+		Oid			opfamily = w->pk->rd_opfamily[i];
+		Oid			type = w->pk->rd_opcintype[i];
+		Oid			eq = get_opfamily_member(opfamily, type, type, BTEqualStrategyNumber);
+
+		ScanKeyEntryInitialize(&w->keys[i], 0, i + 1, BTEqualStrategyNumber,
+							   InvalidOid,
+							   w->pk->rd_indcollation[i], get_opcode(eq), (Datum) 0);
+	}
+	w->scan = REVOPS_INDEX_BEGINSCAN(w->rel, w->pk, SnapshotSelf, w->nkeys);
+	w->found = table_slot_create(w->rel, NULL);
+	w->slot = MakeSingleTupleTableSlot(RelationGetDescr(w->rel), &TTSOpsVirtual);
+	return w;
+}
+
+bool
+TableWriterFind(TableWriter *w, const Datum *key)
+{
+	for (int i = 0; i < w->nkeys; i++)
+		w->keys[i].sk_argument = key[i];
+	index_rescan(w->scan, w->keys, w->nkeys, NULL, 0);
+	if (!index_getnext_slot(w->scan, ForwardScanDirection, w->found))
+		return false;
+	slot_getallattrs(w->found);
+	return true;
+}
+
+void
+TableWriterPut(TableWriter *w, bool update, const Datum *values, const bool *isnull)
+{
+	int			natts = RelationGetDescr(w->rel)->natts;
+
+	CHECK_FOR_INTERRUPTS();
+	ExecClearTuple(w->slot);
+	memcpy(w->slot->tts_values, values, natts * sizeof(Datum));
+	memcpy(w->slot->tts_isnull, isnull, natts * sizeof(bool));
+	ExecStoreVirtualTuple(w->slot);
+	ResetPerTupleExprContext(w->estate);
+	if (update)
+		ExecSimpleRelationUpdate(w->rri, w->estate, &w->epqstate, w->found, w->slot);
+	else
+		ExecSimpleRelationInsert(w->rri, w->estate, w->slot);
+}
+
+void
+TableWriterDelete(TableWriter *w)
+{
+	ResetPerTupleExprContext(w->estate);
+	ExecSimpleRelationDelete(w->rri, w->estate, &w->epqstate, w->found);
+}
+
+/* Close, and make what was written visible to what follows in this transaction. */
+void
+TableWriterClose(TableWriter *w)
+{
+	index_endscan(w->scan);
+	ExecDropSingleTupleTableSlot(w->found);
+	ExecDropSingleTupleTableSlot(w->slot);
+	index_close(w->pk, NoLock);
+	AfterTriggerEndQuery(w->estate);
+	EvalPlanQualEnd(&w->epqstate);
+	ExecCloseIndices(w->rri);
+	ExecResetTupleTable(w->estate->es_tupleTable, false);
+	FreeExecutorState(w->estate);
+	table_close(w->rel, NoLock);
+	CommandCounterIncrement();
+}

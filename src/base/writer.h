@@ -1,0 +1,37 @@
+/*
+ * writer.h
+ *	  Keyed rows read and written straight through the table and its indexes: what a pass does by the hundred thousand.
+ */
+#ifndef REVOPS_WRITER_H
+#define REVOPS_WRITER_H
+
+#include "base/base.h"
+
+#include "access/genam.h"
+#include "executor/executor.h"
+
+typedef struct TableWriter
+{
+	Relation	rel;
+	Relation	pk;
+	int			nkeys;
+	EState	   *estate;
+	ResultRelInfo *rri;
+	EPQState	epqstate;
+	IndexScanDesc scan;
+	ScanKeyData keys[INDEX_MAX_KEYS];
+	TupleTableSlot *found;		/* the row that TableWriterFind found */
+	TupleTableSlot *slot;		/* the row to write */
+} TableWriter;
+
+/*
+ * Open a table of ours for keyed writes by its primary key. The caller alone writes the keys that it touches (the lane lock).
+ * A key may be written once between two TableWriterClose.
+ */
+extern TableWriter *TableWriterOpen(const char *table);
+extern bool TableWriterFind(TableWriter *w, const Datum *key);	/* row in w->found, all attributes deformed */
+extern void TableWriterPut(TableWriter *w, bool update, const Datum *values, const bool *isnull);	/* update: the row found last */
+extern void TableWriterDelete(TableWriter *w);	/* the row found last */
+extern void TableWriterClose(TableWriter *w);
+
+#endif							/* REVOPS_WRITER_H */

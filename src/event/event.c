@@ -1,0 +1,255 @@
+/*
+ * event.c
+ *	  Decoding rows of revops.event, and who their people are.
+ */
+#include "event/event.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+static const char *const column_names[EVENT_NCOLUMNS] = {
+	"event_id", "occurred_at", "txid", "epoch", "ahead", "dwell", "person", "account", "opportunity", "rep",
+	"side", "channel", "kind", "object", "body", "properties"
+};
+
+void
+EventColumnMap(TupleDesc desc, AttrNumber *map)
+{
+	for (int c = 0; c < EVENT_NCOLUMNS; c++)
+	{
+		map[c] = 0;
+		for (int a = 0; a < desc->natts; a++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, a);
+
+			if (!att->attisdropped && strcmp(NameStr(att->attname), column_names[c]) == 0)
+				map[c] = a + 1;
+		}
+		if (map[c] == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("a partition of revops.event lacks the column \"%s\"", column_names[c])));
+	}
+}
+
+/* Strings of at most 512 bytes are never toasted out of line in practice, but may be compressed by hand: then they are detoasted. */
+static Str
+StrFromDatum(Datum d, bool isnull)
+{
+	Str			s = {NULL, 0};
+
+	if (!isnull)
+	{
+		struct varlena *v = PG_DETOAST_DATUM_PACKED(d);
+
+		s.data = VARDATA_ANY(v);
+		s.len = VARSIZE_ANY_EXHDR(v);
+	}
+	return s;
+}
+
+void
+EventDecode(const Datum *values, const bool *isnull, const AttrNumber *map, Event *e)
+{
+#define COL(i) (map ? map[i] - 1 : (i))
+	e->event_id = *DatumGetUUIDP(values[COL(0)]);
+	e->occurred_at = DatumGetTimestampTz(values[COL(1)]);
+	e->txid = (uint64) DatumGetInt64(values[COL(2)]);
+	e->epoch = DatumGetInt32(values[COL(3)]);
+	e->ahead = DatumGetBool(values[COL(4)]);
+	if (isnull[COL(5)])
+		e->dwell = -1;
+	else
+	{
+		Interval   *iv = DatumGetIntervalP(values[COL(5)]);
+		double		us = (double) iv->time + ((double) iv->day + 30.0 * iv->month) * USECS_PER_DAY;
+
+		e->dwell = us < 0 ? 0 : us > 1e17 ? (int64) 1e17 : (int64) us;
+	}
+	e->raw_person = e->person = StrFromDatum(values[COL(6)], isnull[COL(6)]);
+	e->account = StrFromDatum(values[COL(7)], isnull[COL(7)]);
+	e->opportunity = StrFromDatum(values[COL(8)], isnull[COL(8)]);
+	e->rep = StrFromDatum(values[COL(9)], isnull[COL(9)]);
+	e->side = StrFromDatum(values[COL(10)], isnull[COL(10)]);
+	e->channel = StrFromDatum(values[COL(11)], isnull[COL(11)]);
+	e->kind = StrFromDatum(values[COL(12)], isnull[COL(12)]);
+	e->object = StrFromDatum(values[COL(13)], isnull[COL(13)]);
+	e->body = isnull[COL(14)] ? 0 : values[COL(14)];
+	e->properties = isnull[COL(15)] ? 0 : values[COL(15)];
+	e->time_zone.data = NULL;
+	e->time_zone.len = 0;
+#undef COL
+}
+
+Event *
+EventListAdd(EventList *list)
+{
+	if (list->n == list->max)
+	{
+		list->max = list->max ? list->max * 2 : 64;
+		list->events = list->events ?
+			repalloc_huge(list->events, list->max * sizeof(Event)) :
+			MemoryContextAllocHuge(CurrentMemoryContext, list->max * sizeof(Event));
+	}
+	return &list->events[list->n++];
+}
+
+/* A map from strings to what is known of them, for the distinct keys of one list. */
+typedef struct KnownKey
+{
+	Str			key;
+	uint32		hash;
+	char		status;
+	Str			resolved;
+	Str			account;
+	Str			time_zone;
+} KnownKey;
+
+#define SH_PREFIX known
+#define SH_ELEMENT_TYPE KnownKey
+#define SH_KEY_TYPE Str
+#define SH_KEY key
+#define SH_HASH_KEY(tb, k) hash_bytes((const unsigned char *) (k).data, (k).len)
+#define SH_EQUAL(tb, a, b) StrEq(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+/* Look the keys of a table up with a statement that gives (n, ...text columns) for the n-th key. */
+static uint64
+LookUp(known_hash *keys, SqlPlan *plan, KnownKey ***order)
+{
+	Datum	   *datums = palloc(keys->members * sizeof(Datum));
+	KnownKey  **list = palloc(keys->members * sizeof(KnownKey *));
+	known_iterator it;
+	KnownKey   *k;
+	int			n = 0;
+	Datum		arg;
+	uint64		rows;
+
+	known_start_iterate(keys, &it);
+	while ((k = known_iterate(keys, &it)) != NULL)
+	{
+		list[n] = k;
+		datums[n++] = PointerGetDatum(cstring_to_text_with_len(k->key.data, k->key.len));
+	}
+	arg = PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
+	rows = SqlRun(plan, &arg, NULL);
+	*order = list;
+	return rows;
+}
+
+/* The i-th column of a row as a string of the current context. */
+static Str
+RowStr(HeapTuple tup, TupleDesc desc, int i)
+{
+	bool		isnull;
+	Datum		d = SPI_getbinval(tup, desc, i, &isnull);
+	Str			s = StrFromDatum(d, isnull);
+
+	if (s.data != NULL)
+		s.data = memcpy(palloc(s.len + 1), s.data, s.len);
+	return s;
+}
+
+void
+EventResolve(EventList *list)
+{
+	static SqlPlan people = {
+		"SELECT a.n, coalesce(v.identity, v.person), coalesce(k.account, v.account), coalesce(k.time_zone, v.time_zone)"
+		" FROM unnest($1) WITH ORDINALITY a (person, n)"
+		" JOIN revops.person v ON v.person = a.person COLLATE \"C\""
+		" LEFT JOIN revops.person k ON k.person = v.identity",
+		1, {TEXTARRAYOID}
+	};
+	static SqlPlan accounts = {
+		"SELECT a.n, c.time_zone FROM unnest($1) WITH ORDINALITY a (account, n)"
+		" JOIN revops.account c ON c.account = a.account COLLATE \"C\" WHERE c.time_zone IS NOT NULL",
+		1, {TEXTARRAYOID}
+	};
+	known_hash *keys = known_create(CurrentMemoryContext, 64, NULL);
+	KnownKey  **order;
+	KnownKey   *k;
+	bool		found;
+	uint64		rows;
+
+	for (int i = 0; i < list->n; i++)
+		if (list->events[i].raw_person.data != NULL)
+		{
+			k = known_insert(keys, list->events[i].raw_person, &found);
+			if (!found)
+			{
+				k->resolved = k->key;
+				k->account = k->time_zone = StrFrom(NULL);
+			}
+		}
+	if (keys->members > 0)
+	{
+		rows = LookUp(keys, &people, &order);
+		for (uint64 r = 0; r < rows; r++)
+		{
+			HeapTuple	tup = SPI_tuptable->vals[r];
+			TupleDesc	desc = SPI_tuptable->tupdesc;
+			bool		isnull;
+
+			k = order[DatumGetInt64(SPI_getbinval(tup, desc, 1, &isnull)) - 1];
+			k->resolved = RowStr(tup, desc, 2);
+			k->account = RowStr(tup, desc, 3);
+			k->time_zone = RowStr(tup, desc, 4);
+		}
+		SPI_freetuptable(SPI_tuptable);
+		for (int i = 0; i < list->n; i++)
+		{
+			Event	   *e = &list->events[i];
+
+			if (e->raw_person.data == NULL)
+				continue;
+			k = known_lookup(keys, e->raw_person);
+			e->person = k->resolved;
+			if (e->account.data == NULL)
+				e->account = k->account;
+			e->time_zone = k->time_zone;
+		}
+	}
+	known_destroy(keys);
+
+	keys = known_create(CurrentMemoryContext, 64, NULL);
+	for (int i = 0; i < list->n; i++)
+		if (list->events[i].account.data != NULL && list->events[i].time_zone.data == NULL)
+		{
+			k = known_insert(keys, list->events[i].account, &found);
+			if (!found)
+				k->time_zone = StrFrom(NULL);
+		}
+	if (keys->members > 0)
+	{
+		rows = LookUp(keys, &accounts, &order);
+		for (uint64 r = 0; r < rows; r++)
+		{
+			HeapTuple	tup = SPI_tuptable->vals[r];
+			TupleDesc	desc = SPI_tuptable->tupdesc;
+			bool		isnull;
+
+			k = order[DatumGetInt64(SPI_getbinval(tup, desc, 1, &isnull)) - 1];
+			k->time_zone = RowStr(tup, desc, 2);
+		}
+		SPI_freetuptable(SPI_tuptable);
+		if (rows > 0)
+			for (int i = 0; i < list->n; i++)
+			{
+				Event	   *e = &list->events[i];
+
+				if (e->account.data != NULL && e->time_zone.data == NULL)
+					e->time_zone = known_lookup(keys, e->account)->time_zone;
+			}
+	}
+	known_destroy(keys);
+}

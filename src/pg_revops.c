@@ -1,0 +1,25 @@
+/*
+ * pg_revops.c
+ *	  Calls each room's init, nothing else.
+ */
+#include "base/base.h"
+#include "capture/capture.h"
+#include "moment/moment.h"
+#include "stream/stream.h"
+#include "task/task.h"
+#include "worker/worker.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	RevopsBaseInit();
+	CaptureInit();
+	MomentInit();
+	TaskInit();
+	StreamInit();
+	WorkerInit();
+}

@@ -1,0 +1,125 @@
+/*
+ * ledger.c
+ *	  A score's reasons: the events that make it, each with what it counts for now. The sum is the score.
+ */
+#include "score/score.h"
+
+#include "catalog/pg_type.h"
+#include "decay/decay.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "score/signal.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/tuplestore.h"
+
+/* A line before the day's caps are known */
+typedef struct Line
+{
+	const Event *e;
+	const Signal *s;
+	int32		day;
+} Line;
+
+/* What a capped signal's events weigh in one day */
+static double
+DayWeight(const Line *lines, int n, const Line *of)
+{
+	double		sum = 0;
+
+	for (int i = 0; i < n; i++)
+		if (lines[i].s == of->s && lines[i].day == of->day)
+			sum += of->s->weight;
+	return sum;
+}
+
+/*
+ * explain_intent(subject_kind, subject, intent) -> (event_id, occurred_at, kind, object, signal, weight, share, points)
+ *
+ * weight is the signal's, share what the daily cap leaves of it, points what it counts for at revops.now().
+ */
+PG_FUNCTION_INFO_V1(explain_intent);
+Datum
+explain_intent(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	SubjectKind kind = SubjectKindFromOid(PG_GETARG_OID(0));
+	Str			subject = StrFrom(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	Str			intent = StrFrom(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	TimestampTz now = RevopsNow(),
+				until = now;
+	const SignalSet *set;
+	EventList  *history;
+	Line	   *lines = NULL;
+	int			n = 0,
+				max = 0,
+				level;
+	int32		cached_day = 0;
+	const Signal *cached = NULL;
+	double		cached_weight = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	level = SqlConnect();
+	set = Signals();
+	{
+		/* events up to the clock's tolerance count, as they do in the score */
+		static SqlPlan tolerance = {"SELECT (extract(epoch FROM current_setting('revops.clock_tolerance')::interval) * 1000000)::bigint", 0};
+
+		until += SqlInt8(&tolerance, NULL, NULL, 0);
+	}
+	history = EventHistory(kind, subject, DT_NOBEGIN, until + 1, ConsumedLoad(-1, kind, subject));
+	for (int i = 0; i < history->n; i++)
+	{
+		const Event *e = &history->events[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!StrEq(EventSubject(e, kind), subject))
+			continue;
+		for (Signal **s = SignalsFor(set, e->kind); *s != NULL; s++)
+		{
+			if (!((*s)->subjects & (1u << kind)) || !StrEq(set->intents[(*s)->intent].name, intent) || !SignalMatches(*s, e))
+				continue;
+			if (n == max)
+			{
+				max = max ? 2 * max : 64;
+				lines = lines ? repalloc_huge(lines, max * sizeof(Line)) : palloc(max * sizeof(Line));
+			}
+			lines[n].e = e;
+			lines[n].s = *s;
+			lines[n++].day = (int32) floor((double) e->occurred_at / USECS_PER_DAY);
+		}
+	}
+	for (int i = 0; i < n; i++)
+	{
+		const Event *e = lines[i].e;
+		const Signal *s = lines[i].s;
+		double		share = 1;
+		Datum		values[8];
+		bool		isnull[8] = {false};
+
+		CHECK_FOR_INTERRUPTS();
+		if (s->daily_cap > 0)
+		{
+			if (cached != s || cached_day != lines[i].day)
+			{
+				cached_weight = DayWeight(lines, n, &lines[i]);
+				cached = s;
+				cached_day = lines[i].day;
+			}
+			share = cached_weight > s->daily_cap ? s->daily_cap / cached_weight : 1;
+		}
+		values[0] = UUIDPGetDatum(&e->event_id);
+		values[1] = TimestampTzGetDatum(e->occurred_at);
+		values[2] = PointerGetDatum(cstring_to_text_with_len(e->kind.data, e->kind.len));
+		isnull[3] = e->object.data == NULL;
+		values[3] = isnull[3] ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(e->object.data, e->object.len));
+		values[4] = CStringGetTextDatum(s->name);
+		values[5] = Float8GetDatum(s->weight);
+		values[6] = Float8GetDatum(share);
+		values[7] = Float8GetDatum(DecayAt(DecayOf(s->weight * share, e->occurred_at, set->intents[s->intent].half_life),
+										   now, set->intents[s->intent].half_life));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	SqlFinish(level);
+	return (Datum) 0;
+}

@@ -1,0 +1,243 @@
+/*
+ * signal.c
+ *	  The configured signals. One compiled set per backend, rebuilt when revops.signal or revops.intent changes.
+ */
+#include "score/signal.h"
+
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+typedef struct KindEntry
+{
+	Str			key;
+	uint32		hash;
+	char		status;
+	Signal	  **signals;
+} KindEntry;
+
+#define SH_PREFIX bykind
+#define SH_ELEMENT_TYPE KindEntry
+#define SH_KEY_TYPE Str
+#define SH_KEY key
+#define SH_HASH_KEY(tb, k) hash_bytes((const unsigned char *) (k).data, (k).len)
+#define SH_EQUAL(tb, a, b) StrEq(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+static MemoryContext set_context = NULL;
+static SignalSet *current = NULL;
+static bool dirty = true;
+static Oid	signal_relid = InvalidOid;
+static Oid	intent_relid = InvalidOid;
+
+static void
+OnRelcacheInvalidation(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == signal_relid || relid == intent_relid)
+		dirty = true;
+}
+
+/* A text column as a string of the current context, NULL for NULL. */
+static char *
+ColText(HeapTuple tup, int col)
+{
+	return SPI_getvalue(tup, SPI_tuptable->tupdesc, col);
+}
+
+static Datum
+Col(HeapTuple tup, int col, bool *isnull)
+{
+	return SPI_getbinval(tup, SPI_tuptable->tupdesc, col, isnull);
+}
+
+static void
+IndexByKind(SignalSet *set)
+{
+	int			nany = 0;
+
+	set->bykind = bykind_create(CurrentMemoryContext, 32, NULL);
+	set->any = palloc((set->nsignals + 1) * sizeof(Signal *));
+	for (int i = 0; i < set->nsignals; i++)
+	{
+		const Str  *kinds;
+		int			n = PredicateKinds(set->signals[i].match, &kinds);
+
+		if (kinds == NULL)
+			set->any[nany++] = &set->signals[i];
+		for (int k = 0; kinds != NULL && k < n; k++)
+		{
+			bool		found;
+			KindEntry  *entry = bykind_insert(set->bykind, kinds[k], &found);
+
+			if (!found)
+				entry->signals = NULL;
+		}
+	}
+	set->any[nany] = NULL;
+
+	/* each kind's list: its own and those of any kind, in the order of no */
+	{
+		bykind_iterator it;
+		KindEntry  *entry;
+
+		bykind_start_iterate(set->bykind, &it);
+		while ((entry = bykind_iterate(set->bykind, &it)) != NULL)
+		{
+			int			n = 0;
+
+			entry->signals = palloc((set->nsignals + 1) * sizeof(Signal *));
+			for (int i = 0; i < set->nsignals; i++)
+			{
+				const Str  *kinds;
+				int			nk = PredicateKinds(set->signals[i].match, &kinds);
+				bool		has = kinds == NULL;
+
+				for (int k = 0; kinds != NULL && k < nk; k++)
+					has = has || StrEq(kinds[k], entry->key);
+				if (has)
+					entry->signals[n++] = &set->signals[i];
+			}
+			entry->signals[n] = NULL;
+		}
+	}
+}
+
+static SignalSet *
+Load(void)
+{
+	static SqlPlan intents = {"SELECT intent, extract(epoch FROM half_life)::float8 FROM revops.intent ORDER BY intent", 0};
+	static SqlPlan signals = {
+		"SELECT s.signal_no, s.signal, s.version, (SELECT count(*) FROM revops.intent i WHERE i.intent < s.intent)::int,"
+		" s.weight, s.daily_cap, 'person' = ANY (s.subjects), 'account' = ANY (s.subjects), 'opportunity' = ANY (s.subjects),"
+		" 'rep' = ANY (s.subjects), s.valid_from, s.valid_to, s.match::text"
+		" FROM revops.signal s WHERE s.valid_from < s.valid_to ORDER BY s.signal_no", 0
+	};
+	SignalSet  *set = palloc0(sizeof(SignalSet));
+	bool		null;
+	int			rows = (int) SqlRun(&intents, NULL, NULL);
+
+	set->intents = palloc0((rows + 1) * sizeof(Intent));
+	set->nintents = rows;
+	for (int i = 0; i < rows; i++)
+	{
+		set->intents[i].name = StrFrom(ColText(SPI_tuptable->vals[i], 1));
+		set->intents[i].half_life = DatumGetFloat8(Col(SPI_tuptable->vals[i], 2, &null));
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	rows = (int) SqlRun(&signals, NULL, NULL);
+	set->signals = palloc0((rows + 1) * sizeof(Signal));
+	for (int i = 0; i < rows; i++)
+	{
+		HeapTuple	tup = SPI_tuptable->vals[i];
+		Signal	   *s = &set->signals[set->nsignals];
+		const char *text = ColText(tup, 13);
+		JsonDoc    *doc;
+
+		s->no = DatumGetInt32(Col(tup, 1, &null));
+		s->name = ColText(tup, 2);
+		s->version = DatumGetInt32(Col(tup, 3, &null));
+		s->intent = DatumGetInt32(Col(tup, 4, &null));
+		s->weight = DatumGetFloat8(Col(tup, 5, &null));
+		s->daily_cap = DatumGetFloat8(Col(tup, 6, &null));
+		if (null)
+			s->daily_cap = 0;
+		for (int k = 0; k < SUBJECT_KINDS; k++)
+			if (DatumGetBool(Col(tup, 7 + k, &null)))
+				s->subjects |= 1u << k;
+		s->valid_from = DatumGetTimestampTz(Col(tup, 11, &null));
+		s->valid_to = DatumGetTimestampTz(Col(tup, 12, &null));
+		doc = JsonDocOpen(psprintf("signal \"%s\"", s->name), text);
+		s->match = PredicateCompile(doc, doc->root, "$");
+		set->nsignals++;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	IndexByKind(set);
+	return set;
+}
+
+const SignalSet *
+Signals(void)
+{
+	static bool registered = false;
+	MemoryContext fresh,
+				old;
+	SignalSet  *set;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(OnRelcacheInvalidation, (Datum) 0);
+		registered = true;
+	}
+	if (!dirty && current != NULL)
+		return current;
+
+	/* marked clean first: an invalidation while loading makes it dirty again */
+	signal_relid = RevopsRelid("signal");
+	intent_relid = RevopsRelid("intent");
+	dirty = false;
+	fresh = AllocSetContextCreate(CurrentMemoryContext, "revops signals", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(fresh);
+	PG_TRY();
+	{
+		set = Load();
+	}
+	PG_CATCH();
+	{
+		dirty = true;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(fresh, CacheMemoryContext);
+	if (set_context != NULL)
+		MemoryContextDelete(set_context);
+	set_context = fresh;
+	current = set;
+	return current;
+}
+
+Signal **
+SignalsFor(const SignalSet *set, Str kind)
+{
+	KindEntry  *entry = bykind_lookup(set->bykind, kind);
+
+	return entry != NULL ? entry->signals : set->any;
+}
+
+const Signal *
+SignalByNo(const SignalSet *set, int32 no)
+{
+	int			lo = 0,
+				hi = set->nsignals - 1;
+
+	while (lo <= hi)
+	{
+		int			mid = (lo + hi) / 2;
+
+		if (set->signals[mid].no == no)
+			return &set->signals[mid];
+		if (set->signals[mid].no < no)
+			lo = mid + 1;
+		else
+			hi = mid - 1;
+	}
+	return NULL;
+}
+
+/* check_match(json): is it a condition on an event? */
+PG_FUNCTION_INFO_V1(check_match);
+Datum
+check_match(PG_FUNCTION_ARGS)
+{
+	JsonDoc    *doc = JsonDocOpen("match", text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	(void) PredicateCompile(doc, doc->root, "$");
+	PG_RETURN_VOID();
+}

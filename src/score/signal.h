@@ -1,0 +1,56 @@
+/*
+ * signal.h
+ *	  The configured signals, compiled, and found by the kind of an event.
+ */
+#ifndef REVOPS_SIGNAL_H
+#define REVOPS_SIGNAL_H
+
+#include "predicate/predicate.h"
+
+typedef struct Intent
+{
+	Str			name;
+	double		half_life;		/* seconds */
+} Intent;
+
+/* One version of a signal */
+typedef struct Signal
+{
+	int32		no;				/* names the version in stored states */
+	const char *name;
+	int			version;
+	int			intent;			/* index in SignalSet.intents */
+	double		weight;
+	double		daily_cap;		/* 0: none */
+	uint32		subjects;		/* bit (1 << SubjectKind) */
+	TimestampTz valid_from;
+	TimestampTz valid_to;
+	Predicate  *match;
+} Signal;
+
+typedef struct SignalSet
+{
+	int			nintents;
+	Intent	   *intents;
+	int			nsignals;
+	Signal	   *signals;		/* ascending no */
+	struct bykind_hash *bykind;
+	Signal	  **any;			/* signals that may match an event of any kind, NULL at the end */
+} SignalSet;
+
+/* The present set; stays valid until the next call. SPI must be connected. */
+extern const SignalSet *Signals(void);
+
+/* The signals that events of this kind may match, NULL at the end. */
+extern Signal **SignalsFor(const SignalSet *set, Str kind);
+
+extern const Signal *SignalByNo(const SignalSet *set, int32 no);
+
+static inline bool
+SignalMatches(const Signal *s, const Event *e)
+{
+	return e->occurred_at >= s->valid_from && e->occurred_at < s->valid_to && !e->ahead &&
+		PredicateMatches(s->match, e);
+}
+
+#endif							/* REVOPS_SIGNAL_H */

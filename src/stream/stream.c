@@ -1,0 +1,856 @@
+/*
+ * stream.c
+ *	  The one pass: a lane's batch of events through scores, moments and cards, in one transaction with the cursor.
+ *
+ * A pass locks its lane's row, so worker and process() never collide. It opens a batch (the events that a new snapshot sees and the
+ * last one did not), or goes on with the one that is open, takes at most revops.batch_size events of it, and writes results and
+ * cursor together. What it holds in memory is those events and what they add: bounded, whatever the backlog.
+ *
+ * An event whose analysis fails is found by halving the batch in subtransactions and put in quarantine; the rest goes on. Errors
+ * that are not an event's (cancel, shutdown, out of memory or disk, locks) fail the pass, and it is tried again.
+ *
+ * Subjects that were asked to be repaired (identify(), a person's new account) are computed anew after the batch.
+ */
+#include "stream/stream.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "event/event.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "moment/pass.h"
+#include "score/score.h"
+#include "stream/reader.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#define REPAIRS_PER_PASS	200
+
+static int	batch_size = STREAM_DEFAULT_BATCH;
+static int	work_memory = STREAM_DEFAULT_MEMORY;	/* kB */
+
+/* One pass at work */
+typedef struct Pass
+{
+	int			lane;
+	int			lanes;
+	Consumed   *consumed;
+	TimestampTz frontier;
+	int64		failed;
+	bool		advance;		/* events taken move the position (not those of a retry) */
+	Size		memory;
+} Pass;
+
+void
+StreamInit(void)
+{
+	DefineCustomIntVariable("revops.batch_size",
+							"Events that a pass of the stream takes at most.",
+							NULL, &batch_size, STREAM_DEFAULT_BATCH, STREAM_MIN_BATCH, STREAM_MAX_BATCH,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("revops.batch_memory",
+							"Memory that the events of a pass may take.",
+							NULL, &work_memory, STREAM_DEFAULT_MEMORY, STREAM_MIN_MEMORY, STREAM_MAX_MEMORY,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+}
+
+/* A background worker has no portal that brings a snapshot: push one, and say whether to pop it. */
+static bool
+NeedSnapshot(void)
+{
+	if (ActiveSnapshotSet())
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return true;
+}
+
+int
+StreamLanes(void)
+{
+	static SqlPlan lanes = {"SELECT count(*) FROM revops.stream_lane", 0};
+	int			level,
+				n;
+	bool		pushed = NeedSnapshot();
+
+	level = SqlConnect();
+	n = (int) SqlInt8(&lanes, NULL, NULL, 0);
+	SqlFinish(level);
+	if (pushed)
+		PopActiveSnapshot();
+	return Max(n, 1);
+}
+
+/*
+ * Make the first lane, unless there is nothing to do yet. Nothing is made while only rows of another cluster are there and we may
+ * not adopt them: a restore may be under way, and its own lanes come with it. Returns false where there is no lane.
+ */
+static bool
+FirstLane(bool adopt, bool *paused)
+{
+	static SqlPlan any = {"SELECT epoch::bigint FROM revops.event LIMIT 1", 0};
+	static SqlPlan pending = {"SELECT count(*) FROM (SELECT FROM revops.repair_request LIMIT 1) x", 0};
+	static SqlPlan make = {
+		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done) VALUES (0, 1, revops.stream_epoch(), '1:1:') ON CONFLICT DO NOTHING", 0
+	};
+	static SqlPlan exists = {"SELECT count(*) FROM revops.stream_lane", 0};
+	int64		epoch;
+
+	if (SqlInt8(&exists, NULL, NULL, 0) > 0)
+		return true;
+	epoch = SqlInt8(&any, NULL, NULL, -1);
+	if (epoch < 0 && SqlInt8(&pending, NULL, NULL, 0) == 0)
+		return false;
+	if (epoch >= 0 && epoch != StreamEpoch() && !adopt)
+	{
+		*paused = true;
+		return false;
+	}
+	SqlRun(&make, NULL, NULL);
+	return true;
+}
+
+/* Lock the lane's row; false if it is not there, or busy. */
+static bool
+LockLane(int lane, bool nowait, bool *busy)
+{
+	static SqlPlan wait = {"SELECT lanes::bigint FROM revops.stream_lane WHERE lane = $1 FOR UPDATE", 1, {INT4OID}};
+	static SqlPlan skip = {"SELECT lanes::bigint FROM revops.stream_lane WHERE lane = $1 FOR UPDATE SKIP LOCKED", 1, {INT4OID}};
+	static SqlPlan exists = {"SELECT count(*) FROM revops.stream_lane WHERE lane = $1", 1, {INT4OID}};
+	Datum		arg = Int32GetDatum(lane);
+
+	if (SqlRun(nowait ? &skip : &wait, &arg, NULL) > 0)
+		return true;
+	*busy = nowait && SqlInt8(&exists, &arg, NULL, 0) > 0;
+	return false;
+}
+
+static TxSnapshot *
+CurrentTxSnapshot(void)
+{
+	static SqlPlan current = {"SELECT pg_current_snapshot()::text", 0};
+
+	SqlRun(&current, NULL, NULL);
+	return TxSnapshotParse(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+}
+
+/* Write the cursor back. */
+static void
+SaveLane(const Pass *pass, int64 events)
+{
+	static SqlPlan save = {
+		"UPDATE revops.stream_lane SET epoch = $2, done = $3::pg_snapshot, target = $4::pg_snapshot, adopting = $5,"
+		" position_txid = $6::text::xid8, position_id = $7, past_epochs = $8, frontier = greatest(frontier, $9),"
+		" events = events + $10, failed = failed + $11, passes = passes + ($10 > 0)::int, last_pass_at = revops.now()"
+		" WHERE lane = $1",
+		11, {INT4OID, INT4OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, UUIDOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID}
+	};
+	const Consumed *c = pass->consumed;
+	Datum		v[11];
+	bool		null[11] = {false};
+	Datum	   *past = palloc((c->npast + 1) * sizeof(Datum));
+
+	for (int i = 0; i < c->npast; i++)
+		past[i] = Int32GetDatum(c->past[i]);
+	v[0] = Int32GetDatum(pass->lane);
+	v[1] = Int32GetDatum(c->epoch);
+	v[2] = CStringGetTextDatum(TxSnapshotFormat(c->done));
+	null[3] = c->target == NULL;
+	v[3] = null[3] ? (Datum) 0 : CStringGetTextDatum(TxSnapshotFormat(c->target));
+	v[4] = BoolGetDatum(c->adopting);
+	null[5] = null[6] = c->pos_txid == 0;
+	v[5] = CStringGetTextDatum(psprintf(UINT64_FORMAT, c->pos_txid));
+	v[6] = UUIDPGetDatum(&c->pos_id);
+	v[7] = PointerGetDatum(construct_array(past, c->npast, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	v[8] = TimestampTzGetDatum(pass->frontier);
+	v[9] = Int64GetDatum(events);
+	v[10] = Int64GetDatum(pass->failed);
+	SqlRun(&save, v, null);
+}
+
+/* Does this event of the seller's side answer a card: something a person sent or said to the customer? */
+static bool
+IsAnswer(const Event *e)
+{
+	bool		answer = true;
+
+	if (e->ahead || !StrEq(e->side, StrFrom("rep")) || e->rep.data == NULL || StrEq(e->channel, StrFrom("crm")) ||
+		(e->person.data == NULL && e->account.data == NULL && e->opportunity.data == NULL))
+		return false;
+	if (e->properties != 0)
+	{
+		Jsonb	   *jb = DatumGetJsonbP(e->properties);
+		JsonbValue *v;
+		JsonbValue	buf;
+
+		if (JB_ROOT_IS_OBJECT(jb))
+		{
+			v = getKeyJsonValueFromContainer(&jb->root, "automatic", 9, &buf);
+			if (v != NULL && v->type == jbvBool && v->val.boolean)
+				answer = false;
+			v = getKeyJsonValueFromContainer(&jb->root, "direction", 9, &buf);
+			if (v != NULL && v->type == jbvString && v->val.string.len == 7 && memcmp(v->val.string.val, "inbound", 7) == 0)
+				answer = false;
+		}
+	}
+	return answer;
+}
+
+static Datum
+TextOrNull(Str s, bool *isnull)
+{
+	*isnull = s.data == NULL;
+	return *isnull ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(s.data, s.len));
+}
+
+/* The batch's answers to the task room, all at once. */
+static void
+AnswerTasks(Pass *pass, const EventList *list, int from, int to)
+{
+	static SqlPlan answer = {
+		"SELECT revops.answer_tasks($1, $2, $3, $4, $5, $6, $7, $8)",
+		8, {INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, UUIDARRAYOID}
+	};
+	static SqlPlan open_cards = {"SELECT count(*) FROM (SELECT FROM revops.task LIMIT 1) x", 0};
+	int			n = 0;
+	Datum	   *v[6];
+	bool	   *null[6];
+	Datum		args[8];
+	int			dims[1],
+				lbs[1] = {1};
+	static const Oid types[6] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+
+	for (int i = from; i < to; i++)
+		n += IsAnswer(&list->events[i]);
+	if (n == 0 || SqlInt8(&open_cards, NULL, NULL, 0) == 0)
+		return;
+	for (int k = 0; k < 6; k++)
+	{
+		v[k] = palloc(n * sizeof(Datum));
+		null[k] = palloc0(n * sizeof(bool));
+	}
+	n = 0;
+	for (int i = from; i < to; i++)
+	{
+		const Event *e = &list->events[i];
+
+		if (!IsAnswer(e))
+			continue;
+		v[0][n] = TextOrNull(e->rep, &null[0][n]);
+		v[1][n] = TextOrNull(e->person, &null[1][n]);
+		v[2][n] = TextOrNull(e->account, &null[2][n]);
+		v[3][n] = TextOrNull(e->opportunity, &null[3][n]);
+		v[4][n] = TimestampTzGetDatum(e->occurred_at);
+		v[5][n++] = UUIDPGetDatum(&e->event_id);
+	}
+	dims[0] = n;
+	args[0] = Int32GetDatum(pass->lane);
+	args[1] = Int32GetDatum(pass->lanes);
+	for (int k = 0; k < 6; k++)
+		args[k + 2] = PointerGetDatum(construct_md_array(v[k], null[k], 1, dims, lbs, types[k],
+														 k < 4 ? -1 : k == 4 ? 8 : UUID_LEN, k == 4,
+														 k < 4 ? TYPALIGN_INT : k == 4 ? TYPALIGN_DOUBLE : TYPALIGN_CHAR));
+	SqlRun(&answer, args, NULL);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Moments to the moment table, and to the task room. */
+static void
+WriteMoments(MomentPass *moments)
+{
+	static SqlPlan open_tasks = {"SELECT revops.open_tasks($1)", 1, {UUIDARRAYOID}};
+	static SqlPlan cancel_tasks = {"SELECT revops.cancel_tasks($1)", 1, {UUIDARRAYOID}};
+	Datum		opened,
+				retracted;
+	int			nopened,
+				nretracted;
+
+	MomentPassWrite(moments, &opened, &nopened, &retracted, &nretracted);
+	if (nretracted > 0)
+		SqlRun(&cancel_tasks, &retracted, NULL);
+	if (nopened > 0)
+		SqlRun(&open_tasks, &opened, NULL);
+}
+
+/* The events [from, to) through all rooms; the cursor's position is after them. */
+static void
+Apply(Pass *pass, EventList *list, int from, int to)
+{
+	ScorePass  *scores = ScoreBegin(pass->lane, pass->lanes);
+	MomentPass *moments = MomentPassBegin(pass->lane, pass->lanes);
+
+	for (int i = from; i < to; i++)
+	{
+		Event	   *e = &list->events[i];
+
+		if ((i & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+		ScoreEvent(scores, e);
+		MomentPassEvent(moments, e);
+	}
+	ScoreFinish(scores, pass->consumed);
+	MomentPassFinish(moments, pass->consumed);
+	WriteMoments(moments);
+	AnswerTasks(pass, list, from, to);
+	pass->memory = Max(pass->memory, MemoryContextMemAllocated(CurrentMemoryContext, true));
+}
+
+/* Is this the fault of what was being analysed? What is not (cancel, resources, locks, the system) is tried again whole. */
+static bool
+IsEventsFault(const ErrorData *e)
+{
+	static const char *const classes[] = {"0A", "20", "21", "22", "23", "2B", "2F", "34", "38", "39", "42", "44", "54", "P0", "XX"};
+	const char *state = unpack_sql_state(e->sqlerrcode);
+
+	for (int i = 0; i < lengthof(classes); i++)
+		if (strncmp(state, classes[i], 2) == 0)
+			return true;
+	return false;
+}
+
+typedef void (*Work) (Pass *pass, void *arg);
+
+/* Do some work in a subtransaction. Returns NULL, or the error that undid it if that is an event's fault; others are thrown on. */
+static ErrorData *
+Guarded(Pass *pass, Work work, void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(pass, arg);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	if (error != NULL && !IsEventsFault(error))
+		ReThrowError(error);
+	return error;
+}
+
+typedef struct Range
+{
+	EventList  *list;
+	int			from;
+	int			to;
+} Range;
+
+static void
+ApplyRange(Pass *pass, void *arg)
+{
+	Range	   *r = arg;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops batch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	Apply(pass, r->list, r->from, r->to);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* Put an event in quarantine. */
+static void
+Quarantine(Pass *pass, const Event *e, const ErrorData *error)
+{
+	static SqlPlan put = {
+		"INSERT INTO revops.failed_event AS f (event_id, lane, occurred_at, person, account, kind, sqlstate, error)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+		" ON CONFLICT (event_id, lane) DO UPDATE SET attempts = f.attempts + 1, sqlstate = excluded.sqlstate,"
+		" error = excluded.error, failed_at = excluded.failed_at",
+		8, {UUIDOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		v[8];
+	bool		null[8] = {false};
+
+	v[0] = UUIDPGetDatum(&e->event_id);
+	v[1] = Int32GetDatum(pass->lane);
+	v[2] = TimestampTzGetDatum(e->occurred_at);
+	v[3] = TextOrNull(e->person, &null[3]);
+	v[4] = TextOrNull(e->account, &null[4]);
+	v[5] = TextOrNull(e->kind, &null[5]);
+	v[6] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	v[7] = CStringGetTextDatum(error->message ? error->message : "unknown error");
+	SqlRun(&put, v, null);
+	if (pass->consumed->failed == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(pg_uuid_t),.entrysize = sizeof(pg_uuid_t),.hcxt = CurrentMemoryContext};
+
+		pass->consumed->failed = hash_create("revops failed events", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	hash_search(pass->consumed->failed, &e->event_id, HASH_ENTER, NULL);
+	pass->failed++;
+	ereport(LOG,
+			(errmsg("pg_revops: an event failed and is in quarantine: %s", error->message ? error->message : "unknown error"),
+			 errhint("See revops.failed_event; when the cause is mended, SELECT revops.retry_failed().")));
+}
+
+/* The events [from, to), with those in quarantine whose analysis fails. */
+static void
+ApplyHalving(Pass *pass, EventList *list, int from, int to)
+{
+	Range		r = {list, from, to};
+	Consumed   *c = pass->consumed;
+	uint64		txid = c->pos_txid;
+	pg_uuid_t	id = c->pos_id;
+	ErrorData  *error;
+
+	CHECK_FOR_INTERRUPTS();
+	if (pass->advance)
+	{
+		c->pos_txid = list->events[to - 1].txid;
+		c->pos_id = list->events[to - 1].event_id;
+	}
+	error = Guarded(pass, ApplyRange, &r);
+	if (error == NULL)
+	{
+		for (int i = from; i < to; i++)
+			if (!list->events[i].ahead)
+				pass->frontier = Max(pass->frontier, list->events[i].occurred_at);
+		return;
+	}
+	if (to - from == 1)
+		Quarantine(pass, &list->events[from], error);
+	else
+	{
+		int			mid = from + (to - from) / 2;
+
+		c->pos_txid = txid;
+		c->pos_id = id;
+		ApplyHalving(pass, list, from, mid);
+		ApplyHalving(pass, list, mid, to);
+	}
+	FreeErrorData(error);
+}
+
+typedef struct Repair
+{
+	SubjectKind kind;
+	Str			subject;
+	TimestampTz since;
+	int64		last_request;
+} Repair;
+
+static void
+RunRepair(Pass *pass, void *arg)
+{
+	Repair	   *r = arg;
+	MomentPass *moments = MomentPassBegin(0, 1);
+
+	ScoreRecompute(r->kind, r->subject, pass->consumed);
+	if (r->since < DT_NOEND)
+	{
+		MomentPassRepair(moments, r->kind, r->subject, r->since, pass->consumed);
+		WriteMoments(moments);
+	}
+}
+
+/* Compute anew the subjects that were asked for; true if more wait. */
+static bool
+Repairs(Pass *pass)
+{
+	static SqlPlan wanted = {
+		"SELECT subject_kind::text, subject, min(since), max(request_id) FROM revops.repair_request"
+		" WHERE error IS NULL AND revops.subject_lane(subject_kind, subject, $2) = $1"
+		" GROUP BY subject_kind, subject ORDER BY min(request_id) LIMIT $3",
+		3, {INT4OID, INT4OID, INT4OID}
+	};
+	static SqlPlan done = {
+		"DELETE FROM revops.repair_request WHERE subject = $1 COLLATE \"C\" AND subject_kind = $2::text::revops.subject_kind"
+		" AND request_id <= $3 AND error IS NULL",
+		3, {TEXTOID, TEXTOID, INT8OID}
+	};
+	static SqlPlan failed = {
+		"UPDATE revops.repair_request SET error = $4 WHERE subject = $1 COLLATE \"C\" AND subject_kind = $2::text::revops.subject_kind"
+		" AND request_id <= $3 AND error IS NULL",
+		4, {TEXTOID, TEXTOID, INT8OID, TEXTOID}
+	};
+	Datum		args[4] = {Int32GetDatum(pass->lane), Int32GetDatum(pass->lanes), Int32GetDatum(REPAIRS_PER_PASS)};
+	int			n = (int) SqlRun(&wanted, args, NULL);
+	Repair	   *repairs = palloc((n + 1) * sizeof(Repair));
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	bool		isnull;
+
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	tup = SPI_tuptable->vals[i];
+		char	   *kind = SPI_getvalue(tup, desc, 1);
+
+		repairs[i].kind = SUBJECT_PERSON;
+		for (int k = 0; k < SUBJECT_KINDS; k++)
+			if (strcmp(kind, SubjectKindName(k)) == 0)
+				repairs[i].kind = k;
+		repairs[i].subject = StrFrom(pstrdup(SPI_getvalue(tup, desc, 2)));
+		repairs[i].since = DatumGetTimestampTz(SPI_getbinval(tup, desc, 3, &isnull));
+		repairs[i].last_request = DatumGetInt64(SPI_getbinval(tup, desc, 4, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < n; i++)
+	{
+		ErrorData  *error;
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops repair", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		CHECK_FOR_INTERRUPTS();
+		error = Guarded(pass, RunRepair, &repairs[i]);
+		args[0] = PointerGetDatum(cstring_to_text_with_len(repairs[i].subject.data, repairs[i].subject.len));
+		args[1] = CStringGetTextDatum(SubjectKindName(repairs[i].kind));
+		args[2] = Int64GetDatum(repairs[i].last_request);
+		if (error != NULL)
+		{
+			args[3] = CStringGetTextDatum(error->message ? error->message : "unknown error");
+			ereport(LOG,
+					(errmsg("pg_revops: a repair of %s \"%s\" failed: %s", SubjectKindName(repairs[i].kind),
+							repairs[i].subject.data, error->message ? error->message : "unknown error"),
+					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
+		}
+		SqlRun(error != NULL ? &failed : &done, args, NULL);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+	}
+	return n == REPAIRS_PER_PASS;
+}
+
+/* All of the open batch is taken: what follows it. */
+static void
+CloseBatch(Consumed *c)
+{
+	if (c->adopting)
+	{
+		static SqlPlan others = {"SELECT DISTINCT epoch FROM revops.event WHERE epoch <> $1", 1, {INT4OID}};
+		Datum		arg = Int32GetDatum(c->current_epoch);
+		uint64		rows = SqlRun(&others, &arg, NULL);
+		bool		isnull;
+
+		c->past = palloc((rows + 1) * sizeof(int32));
+		c->npast = 0;
+		for (uint64 r = 0; r < rows; r++)
+			c->past[c->npast++] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 1, &isnull));
+		SPI_freetuptable(SPI_tuptable);
+		c->adopting = false;
+		c->epoch = c->current_epoch;
+		c->done = TxSnapshotParse("1:1:");
+	}
+	else
+		c->done = c->target;
+	c->target = NULL;
+	c->pos_txid = 0;
+}
+
+/* Should an empty batch be written too? Now and then, so that the next one starts close by. */
+static bool
+WorthSaving(const TxSnapshot *was, const TxSnapshot *now)
+{
+	return now->xmax - was->xmax > 10000 || was->nxip > 100;
+}
+
+static PassResult
+PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced)
+{
+	static SqlPlan due = {"SELECT (revops.next_escalation_at() <= revops.now())::int::bigint", 0};
+	static SqlPlan escalate = {"SELECT revops.escalate_due()::bigint", 0};
+	PassResult	result = {0};
+	Pass		pass = {0};
+	EventList  *list;
+	bool		exhausted,
+				opened;
+	int64		n;
+
+	if (!FirstLane(adopt, &result.paused) || !LockLane(lane, nowait, &result.busy))
+		return result;
+	{
+		static SqlPlan lanes = {"SELECT max(lanes)::bigint FROM revops.stream_lane", 0};
+
+		pass.lanes = (int) SqlInt8(&lanes, NULL, NULL, 1);
+	}
+	pass.lane = lane;
+	pass.advance = true;
+	pass.frontier = DT_NOBEGIN;
+	pass.consumed = ConsumedLoad(lane, 0, StrFrom(NULL));
+	opened = pass.consumed->target == NULL;
+	if (pass.consumed->epoch != pass.consumed->current_epoch)
+	{
+		if (!adopt)
+		{
+			result.paused = true;
+			return result;
+		}
+		if (!pass.consumed->adopting)
+		{
+			/* an open batch of the old cluster is finished first, under its own epoch */
+			if (opened)
+			{
+				pass.consumed->adopting = true;
+				pass.consumed->target = CurrentTxSnapshot();
+			}
+		}
+	}
+	else if (opened)
+		pass.consumed->target = forced != NULL ? forced : CurrentTxSnapshot();
+
+	list = ReadBatch(pass.consumed, max_events > 0 ? Min(max_events, batch_size) : batch_size, (Size) work_memory * 1024, &exhausted);
+	n = list->n;
+	if (n > 0)
+	{
+		EventResolve(list);
+		ApplyHalving(&pass, list, 0, list->n);
+		pass.memory += MemoryContextMemAllocated(CurrentMemoryContext, true);
+	}
+	if (exhausted)
+	{
+		TxSnapshot *was = pass.consumed->done;
+		bool		save = n > 0 || pass.consumed->adopting || !opened || forced != NULL || WorthSaving(was, pass.consumed->target);
+		bool		adopted = pass.consumed->adopting;
+
+		CloseBatch(pass.consumed);
+		if (save)
+			SaveLane(&pass, n);
+		else
+			pass.consumed->done = was;
+		result.more = adopted;
+	}
+	else
+	{
+		SaveLane(&pass, n);
+		result.more = true;
+	}
+	if (Repairs(&pass))
+		result.more = true;
+	if (lane == 0 && SqlInt8(&due, NULL, NULL, 0) > 0)
+		SqlInt8(&escalate, NULL, NULL, 0);
+	result.events = n;
+	result.memory = pass.memory;
+	return result;
+}
+
+static PassResult
+StreamPassTo(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops pass", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	PassResult	result;
+	bool		pushed = NeedSnapshot();
+	int			level = SqlConnect();
+
+	old = MemoryContextSwitchTo(context);
+	result = PassBody(lane, max_events, adopt, nowait, forced);
+	MemoryContextSwitchTo(old);
+	SqlFinish(level);
+	if (pushed)
+		PopActiveSnapshot();
+	MemoryContextDelete(context);
+	return result;
+}
+
+PassResult
+StreamPass(int lane, int64 max_events, bool adopt, bool nowait)
+{
+	return StreamPassTo(lane, max_events, adopt, nowait, NULL);
+}
+
+/* A pass opens snapshots of its own: a transaction that keeps its first one would read stale cursors. */
+static void
+CheckIsolation(const char *function)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s needs a READ COMMITTED transaction", function),
+				 errhint("Run it with SET TRANSACTION ISOLATION LEVEL READ COMMITTED.")));
+}
+
+PG_FUNCTION_INFO_V1(stream_process);
+Datum
+stream_process(PG_FUNCTION_ARGS)
+{
+	int64		max_events = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	int64		done = 0;
+	int			lanes;
+
+	CheckIsolation("revops.process()");
+	if (!PG_ARGISNULL(0) && max_events < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_events must be at least 1, not " INT64_FORMAT, max_events),
+				 errhint("Leave it out to process all that waits.")));
+	lanes = StreamLanes();
+	for (int lane = 0; lane < lanes; lane++)
+	{
+		int64		mine = 0;
+		PassResult	r;
+
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			r = StreamPass(lane, max_events > 0 ? max_events - mine : 0, true, false);
+			mine += r.events;
+		} while (r.more && (max_events == 0 || mine < max_events));
+		done = Max(done, mine);
+	}
+	PG_RETURN_INT64(done);
+}
+
+/* The events of a lane that are in quarantine, each on its own. */
+static int64
+RetryLane(int lane)
+{
+	static SqlPlan failed = {
+		"SELECT " EVENT_COLUMNS " FROM revops.event WHERE event_id IN (SELECT f.event_id FROM revops.failed_event f WHERE f.lane = $1)"
+		" ORDER BY occurred_at, event_id", 1, {INT4OID}
+	};
+	static SqlPlan lanes = {"SELECT max(lanes)::bigint FROM revops.stream_lane", 0};
+	static SqlPlan release = {"DELETE FROM revops.failed_event WHERE event_id = $1 AND lane = $2", 2, {UUIDOID, INT4OID}};
+	Datum		args[2] = {Int32GetDatum(lane)};
+	Pass		pass = {0};
+	EventList	list = {0};
+	bool		busy;
+	int64		done = 0;
+	int			n;
+
+	if (!LockLane(lane, false, &busy))
+		return 0;
+	pass.lane = lane;
+	pass.lanes = (int) SqlInt8(&lanes, NULL, NULL, 1);
+	pass.frontier = DT_NOBEGIN;
+	pass.consumed = ConsumedLoad(lane, 0, StrFrom(NULL));
+	n = (int) SqlRun(&failed, args, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[EVENT_NCOLUMNS];
+		bool		isnull[EVENT_NCOLUMNS];
+
+		heap_deform_tuple(heap_copytuple(SPI_tuptable->vals[i]), SPI_tuptable->tupdesc, values, isnull);
+		for (int k = 0; k < EVENT_NCOLUMNS; k++)
+			if (!isnull[k] && !TupleDescAttr(SPI_tuptable->tupdesc, k)->attbyval)
+				values[k] = datumCopy(values[k], false, TupleDescAttr(SPI_tuptable->tupdesc, k)->attlen);
+		EventDecode(values, isnull, NULL, EventListAdd(&list));
+	}
+	EventResolve(&list);
+	for (int i = 0; i < list.n; i++)
+	{
+		int64		before = pass.failed;
+
+		hash_search(pass.consumed->failed, &list.events[i].event_id, HASH_REMOVE, NULL);
+		ApplyHalving(&pass, &list, i, i + 1);
+		if (pass.failed == before)
+		{
+			args[0] = UUIDPGetDatum(&list.events[i].event_id);
+			args[1] = Int32GetDatum(lane);
+			SqlRun(&release, args, NULL);
+			done++;
+		}
+	}
+	return done;
+}
+
+PG_FUNCTION_INFO_V1(stream_retry_failed);
+Datum
+stream_retry_failed(PG_FUNCTION_ARGS)
+{
+	static SqlPlan repairs = {"UPDATE revops.repair_request SET error = NULL WHERE error IS NOT NULL", 0};
+	int			lanes;
+	int64		done = 0;
+	int			level;
+
+	CheckIsolation("revops.retry_failed()");
+	lanes = StreamLanes();
+	level = SqlConnect();
+	for (int lane = 0; lane < lanes; lane++)
+		done += RetryLane(lane);
+	SqlRun(&repairs, NULL, NULL);
+	SqlFinish(level);
+	PG_RETURN_INT64(done);
+}
+
+/*
+ * set_lanes(n): bring all lanes to one snapshot, then split the stream anew.
+ */
+PG_FUNCTION_INFO_V1(stream_set_lanes);
+Datum
+stream_set_lanes(PG_FUNCTION_ARGS)
+{
+	static SqlPlan lock = {"LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE", 0};
+	static SqlPlan failed = {"SELECT count(*) FROM revops.failed_event", 0};
+	static SqlPlan first = {
+		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done)"
+		" SELECT 0, 1, revops.stream_epoch(), '1:1:' WHERE NOT EXISTS (SELECT FROM revops.stream_lane)", 0
+	};
+	static SqlPlan drop = {"DELETE FROM revops.stream_lane WHERE lane >= $1", 1, {INT4OID}};
+	static SqlPlan add = {
+		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done, past_epochs, frontier, events, passes, last_pass_at)"
+		" SELECT g, $1, epoch, done, past_epochs, frontier, events, passes, last_pass_at"
+		" FROM revops.stream_lane, generate_series($2::int, $1 - 1) g WHERE lane = 0",
+		2, {INT4OID, INT4OID}
+	};
+	static SqlPlan count = {"UPDATE revops.stream_lane SET lanes = $1", 1, {INT4OID}};
+	int32		n = PG_GETARG_INT32(0);
+	int			was,
+				level;
+	Datum		args[2] = {Int32GetDatum(n)};
+	TxSnapshot *target;
+
+	CheckIsolation("revops.set_lanes()");
+	if (n < 1 || n > STREAM_MAX_LANES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the stream can have 1 to %d lanes, not %d", STREAM_MAX_LANES, n)));
+	level = SqlConnect();
+	SqlRun(&lock, NULL, NULL);
+	if (SqlInt8(&failed, NULL, NULL, 0) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("events are in quarantine, and belong to the present lanes"),
+				 errhint("Mend their cause and SELECT revops.retry_failed(), or delete them from revops.failed_event.")));
+	SqlRun(&first, NULL, NULL);
+	SqlFinish(level);
+	was = StreamLanes();
+
+	/* first what is open, then all lanes to the same end */
+	for (int round = 0; round < 2; round++)
+	{
+		level = SqlConnect();
+		target = round == 0 ? NULL : CurrentTxSnapshot();
+		if (target != NULL)
+		{
+			char	   *text = TxSnapshotFormat(target);
+			char	   *kept = MemoryContextStrdup(CurTransactionContext, text);
+
+			SqlFinish(level);
+			target = TxSnapshotParse(kept);
+		}
+		else
+			SqlFinish(level);
+		for (int lane = 0; lane < was; lane++)
+			while (StreamPassTo(lane, 0, true, false, target).more)
+				CHECK_FOR_INTERRUPTS();
+	}
+	level = SqlConnect();
+	if (n < was)
+		SqlRun(&drop, args, NULL);
+	else if (n > was)
+	{
+		args[1] = Int32GetDatum(was);
+		SqlRun(&add, args, NULL);
+	}
+	SqlRun(&count, args, NULL);
+	SqlFinish(level);
+	PG_RETURN_INT32(was);
+}

@@ -1,0 +1,56 @@
+/*
+ * task.c
+ *	  Settings of the task room, which is SQL otherwise: each of its functions is one set-based pass.
+ */
+#include "task/task.h"
+
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+static char *task_max_age = NULL;	/* both are read through current_setting() */
+static char *fallback_rep = NULL;
+
+/* Accept a positive interval without months. */
+static bool
+CheckMaxAge(char **newval, void **extra, GucSource source)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	bool		ok = false;
+
+	/* input functions throw; a GUC check hook must not */
+	PG_TRY();
+	{
+		Interval   *v = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(*newval),
+															  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+
+		ok = v->month == 0 && v->day >= 0 && v->time >= 0 && (v->day > 0 || v->time > 0);
+		pfree(v);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(oldcontext);
+		FlushErrorState();
+		ok = false;
+	}
+	PG_END_TRY();
+	if (!ok)
+	{
+		GUC_check_errdetail("\"%s\" is not a span of days, hours and minutes.", *newval);
+		GUC_check_errhint("Give it as '24 hours', for example.");
+	}
+	return ok;
+}
+
+void
+TaskInit(void)
+{
+	DefineCustomStringVariable("revops.task_max_age",
+							   "A moment that is older when it is found makes no task card.",
+							   NULL, &task_max_age, "24 hours", PGC_SUSET, 0,
+							   CheckMaxAge, NULL, NULL);
+	DefineCustomStringVariable("revops.fallback_rep",
+							   "The rep who gets the cards that nobody owns and no unit is on duty for; empty leaves them unowned.",
+							   NULL, &fallback_rep, "", PGC_SUSET, 0,
+							   NULL, NULL, NULL);
+}

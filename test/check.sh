@@ -1,0 +1,43 @@
+#!/bin/bash
+# make check: build and install a copy of the tree, run pg_regress, the isolation specs and the TAP tests in throw-away
+# clusters, and close with the plain line "N passed, N failed".
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need_root
+install_packages
+copy_tree
+trap 'rm -rf "$work"' EXIT
+build_and_install
+
+log=$work/check.log
+say "Testing on $("$PG_CONFIG" --version) ..."
+# -i: a failure in one kind of test does not hide the others; what make then says of it is looked for below
+as_postgres pg_virtualenv -v "$PGV" \
+	-o shared_preload_libraries=pg_revops,pg_cron -o cron.database_name=contrib_regression \
+	make -i -C "$tree" installcheck PG_CONFIG="$PG_CONFIG" PROVE_FLAGS=--verbose 2>&1 | tee "$log" || true
+
+read -r passed failed < <(awk '
+	/^(test|    ) .*\.\.\. ok( |$)/				{ p++ }
+	/^(test|    ) .*\.\.\. (FAILED|failed)/		{ f++ }
+	/^ok +[0-9]+/ && !/# *[Ss][Kk][Ii][Pp]/		{ p++ }
+	/^not ok +[0-9]+/ && !/# *TODO/				{ f++ }
+	END { print p + 0, f + 0 }' "$log")
+
+# a test that died without a count of its own, a make that never came to the tests
+broken=0
+if grep -Eq '^make(\[[0-9]+\])?: .*(Error [0-9]+|\*\*\*)|^Error: ' "$log" && [ "$failed" = 0 ]; then broken=1; failed=1; fi
+
+if [ "$failed" -gt 0 ]; then
+	find "$tree" -name regression.diffs -size +0 | while read -r f; do
+		echo "---- ${f#"$tree"/}"
+		cat "$f"
+	done
+	find "$tree/tmp_check/log" -name 'regress_log_*' 2>/dev/null | sort | while read -r f; do
+		grep -Eq '^(\[[^]]*\]\([^)]*\) )?not ok|died|Bail out|timed out|Dubious' "$f" || continue
+		echo "---- ${f#"$tree"/}"
+		tail -60 "$f"
+	done
+	[ $broken = 0 ] || echo "A test run ended with an error that no test counted; see above."
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

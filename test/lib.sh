@@ -1,0 +1,76 @@
+# lib.sh: what the scripts behind make check, check-matrix, bench and demo share; sourced, not run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export LANG=C.UTF-8 LC_ALL=C.UTF-8
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$1"; [ -z "${2:-}" ] || say "$2"; exit 1; }
+
+need_root() {
+	[ "$(id -u)" = 0 ] || die "This needs root: it installs packages and the extension." \
+		"Where everything is installed, make, make install and make installcheck work as with every PGXS extension."
+}
+
+# the major version to use: of PG_CONFIG, else the newest with server headers, else the Debian release's own
+pg_version() {
+	local v
+	if [ -n "${PG_CONFIG:-}" ] && command -v "$PG_CONFIG" >/dev/null; then
+		"$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'
+		return
+	fi
+	v=$(ls -d /usr/lib/postgresql/*/lib/pgxs 2>/dev/null | sed -E 's,.*/postgresql/([0-9]+)/.*,\1,' | sort -n | tail -1)
+	[ -n "$v" ] || v=$(apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -1)
+	printf '%s' "$v"
+}
+
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# installs what is missing; sets PGV (major version), PGBIN and PG_CONFIG
+install_packages() {
+	local want missing=() p
+	command -v apt-get >/dev/null || die "This installs Debian packages, and there is no apt-get here." \
+		"Install PostgreSQL 15 or later with its server headers, pg_cron, jansson and perl's IPC::Run; then make, make install and make installcheck."
+	PGV=$(pg_version)
+	if [ -z "$PGV" ]; then
+		say "Reading the package lists ..."
+		apt-get update -qq
+		PGV=$(pg_version)
+	fi
+	[ -n "$PGV" ] || die "No PostgreSQL found among the packages."
+	[ "$PGV" -ge 15 ] || die "pg_revops needs PostgreSQL 15 or later; found $PGV."
+	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libipc-run-perl make gcc util-linux)
+	for p in "${want[@]}"; do installed "$p" || missing+=("$p"); done
+	if [ ${#missing[@]} -gt 0 ]; then
+		say "Installing ${missing[*]} ..."
+		apt-get update -qq
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/tmp/pg_revops_apt.$$ 2>&1 ||
+			{ cat /tmp/pg_revops_apt.$$ >&2; rm -f /tmp/pg_revops_apt.$$; die "apt-get could not install ${missing[*]}."; }
+		rm -f /tmp/pg_revops_apt.$$
+	fi
+	PGBIN=/usr/lib/postgresql/$PGV/bin
+	export PG_CONFIG=$PGBIN/pg_config
+	[ -x "$PG_CONFIG" ] || die "$PG_CONFIG is missing."
+}
+
+# copies the tree, less what a build leaves, to a new directory that postgres owns; sets work (the directory) and tree
+copy_tree() {
+	work=$(mktemp -d "${TMPDIR:-/tmp}/pg_revops.XXXXXX")
+	tree=$work/tree
+	mkdir "$tree"
+	tar -C "$root" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='./pg_revops--[0-9]*.sql' \
+		--exclude=./results --exclude=./output_iso --exclude=./tmp_check --exclude='./regression.*' -cf - . | tar -C "$tree" -xf -
+	# an upgrade script is part of the source, the full install script is not
+	find "$root" -maxdepth 1 -name 'pg_revops--*--*.sql' -exec cp {} "$tree" \;
+	chown -R postgres: "$work"
+}
+
+# builds as postgres in the copy, installs as root
+build_and_install() {
+	local log=$work/build.log
+	say "Building for PostgreSQL $PGV ..."
+	as_postgres make -s -C "$tree" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" >"$log" 2>&1 || { cat "$log" >&2; die "The build failed."; }
+	if grep -q 'warning:' "$log"; then cat "$log" >&2; fi
+	make -s -C "$tree" install PG_CONFIG="$PG_CONFIG" >"$log" 2>&1 || { cat "$log" >&2; die "The installation failed."; }
+}
+
+as_postgres() { (cd "${work:-/}" && exec runuser -u postgres -- "$@"); }

@@ -1,0 +1,49 @@
+# make check, check-matrix, bench, demo, demo-stop: they work before PostgreSQL's server headers are there, and install what is
+# missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
+.DEFAULT_GOAL := all
+
+SETUP_GOALS = setup check check-matrix bench demo demo-stop
+
+.PHONY: $(SETUP_GOALS) help
+
+ifneq ($(filter $(SETUP_GOALS),$(MAKECMDGOALS)),)
+SETUP_PG_CONFIG := $(PG_CONFIG)
+unexport MAKEFLAGS MAKELEVEL
+override PG_CONFIG := :
+
+setup:
+	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/setup.sh
+
+check:
+	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/check.sh
+
+check-matrix:
+	@bash test/matrix/run.sh
+
+bench:
+	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/bench.sh
+
+demo:
+	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/demo/demo.sh start
+
+demo-stop:
+	@bash test/demo/demo.sh stop
+endif
+
+help:
+	@echo 'make demo          install what is missing, and play a small company into a throw-away cluster'
+	@echo 'make demo-stop     stop that cluster and remove it'
+	@echo 'make check         every test, in a throw-away cluster'
+	@echo 'make check-matrix  the same on PostgreSQL 17 and 18'
+	@echo 'make bench         the measurements'
+	@echo 'make setup         only install what is missing'
+	@echo 'make, make install, make installcheck: as with every PGXS extension'
+
+# without PGXS, say what to do instead of "nothing to be done"
+ifeq ($(filter $(SETUP_GOALS) help,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(shell $(or $(PG_CONFIG),pg_config) --pgxs 2>/dev/null)),)
+all install installcheck uninstall clean:
+	@echo "PostgreSQL's server headers are missing. As root: make setup" >&2; exit 1
+.PHONY: all install installcheck uninstall clean
+endif
+endif
