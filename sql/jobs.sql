@@ -1,8 +1,13 @@
 -- schedules: pg_cron, where it is there. The server must have it preloaded, with cron.database_name naming this database.
-\set VERBOSITY verbose
-\set VERBOSITY default
+\set SHOW_CONTEXT never
 SELECT revops.schedule_jobs();
 SELECT revops.unschedule_jobs();
+-- the rest needs it
+SELECT coalesce((SELECT setting FROM pg_settings WHERE name = 'cron.database_name') = current_database(), false) AS cron \gset
+\if :cron
+\else
+    \quit
+\endif
 SET client_min_messages = warning;
 CREATE EXTENSION pg_cron;
 RESET client_min_messages;
@@ -21,6 +26,7 @@ SELECT * FROM revops.schedule_jobs() WHERE job = 'revops process';
 -- each command runs
 SELECT revops.make_partitions() >= 0 AS ok;
 SELECT revops.drop_expired_partitions() >= 0 AS ok;
+SELECT count(*) <= 1 AS ok FROM (SELECT revops.process() WHERE NOT EXISTS (SELECT FROM revops.worker_stats() WHERE pid IS NOT NULL)) x;
 SELECT revops.unschedule_jobs();
 SELECT revops.unschedule_jobs();
 SELECT jobname FROM cron.job;

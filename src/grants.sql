@@ -4,3 +4,37 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA revops FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA revops FROM PUBLIC;
 GRANT USAGE ON SCHEMA revops TO revops_admin, revops_app, revops_reader;
 GRANT USAGE ON TYPE revops.subject_kind TO revops_admin, revops_app, revops_reader;
+
+-- revops_admin: configures and operates
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA revops TO revops_admin;
+GRANT SELECT ON ALL TABLES IN SCHEMA revops TO revops_admin;
+GRANT INSERT, UPDATE, DELETE ON revops.territory, revops.unit, revops.rep, revops.account, revops.person, revops.opportunity, revops.duty
+    TO revops_admin;
+
+-- what a view calls is called as whoever reads the view
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN
+        SELECT p.oid::pg_catalog.regprocedure AS f, p.proname IN ('track', 'track_batch', 'identify', 'uuid_v7', 'claim_tasks', 'respond', 'complete') AS writes
+        FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'revops'::pg_catalog.regnamespace
+          AND p.proname IN ('track', 'track_batch', 'identify', 'uuid_v7', 'claim_tasks', 'respond', 'complete',
+                            'now', 'decayed', 'hottest', 'explain_intent', 'subject_lane', 'stream_epoch', 'worker_stats',
+                            'add_business_time', 'business_time_between')
+    LOOP
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO revops_app%s', r.f, CASE WHEN r.writes THEN '' ELSE ', revops_reader' END);
+    END LOOP;
+    FOR r IN
+        SELECT c.oid::pg_catalog.regclass AS v FROM pg_catalog.pg_class c
+        WHERE c.relnamespace = 'revops'::pg_catalog.regnamespace AND c.relkind = 'v'
+    LOOP
+        EXECUTE pg_catalog.format('GRANT SELECT ON %s TO revops_app, revops_reader', r.v);
+    END LOOP;
+END $$;
+
+-- revops_app: writes events, works on cards
+GRANT INSERT (event_id, occurred_at, received_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
+    ON revops.event TO revops_app;
+GRANT SELECT ON revops.moment, revops.task, revops.task_plan TO revops_app, revops_reader;

@@ -3,6 +3,7 @@
  *	  Calls each room's init, nothing else.
  */
 #include "base/base.h"
+#include "board/board.h"
 #include "capture/capture.h"
 #include "moment/moment.h"
 #include "stream/stream.h"
@@ -20,6 +21,7 @@ _PG_init(void)
 	CaptureInit();
 	MomentInit();
 	TaskInit();
+	BoardInit();
 	StreamInit();
 	WorkerInit();
 }

@@ -54,6 +54,7 @@ TableWriterOpen(const char *table)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table revops.%s does not exist", table),
 				 errhint("Reinstall the extension pg_revops.")));
+	w->context = CurrentMemoryContext;
 	w->rel = table_open(relid, RowExclusiveLock);
 	pkid = RelationGetPrimaryKeyIndex(w->rel
 #if PG_VERSION_NUM >= 180000
@@ -97,13 +98,18 @@ TableWriterOpen(const char *table)
 bool
 TableWriterFind(TableWriter *w, const Datum *key)
 {
+	/* what the scan allocates on the way must live as long as it does */
+	MemoryContext old = MemoryContextSwitchTo(w->context);
+	bool		found;
+
 	for (int i = 0; i < w->nkeys; i++)
 		w->keys[i].sk_argument = key[i];
 	index_rescan(w->scan, w->keys, w->nkeys, NULL, 0);
-	if (!index_getnext_slot(w->scan, ForwardScanDirection, w->found))
-		return false;
-	slot_getallattrs(w->found);
-	return true;
+	found = index_getnext_slot(w->scan, ForwardScanDirection, w->found);
+	if (found)
+		slot_getallattrs(w->found);
+	MemoryContextSwitchTo(old);
+	return found;
 }
 
 void

@@ -12,6 +12,7 @@
 
 typedef struct TableWriter
 {
+	MemoryContext context;		/* in which it was opened */
 	Relation	rel;
 	Relation	pk;
 	int			nkeys;

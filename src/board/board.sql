@@ -24,15 +24,17 @@ COMMENT ON FUNCTION revops.board_since() IS 'How far back the boards look: revop
 CREATE VIEW revops.moment_outcome WITH (security_invoker) AS
 SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.person, c.account, m.opportunity, m.channel, m.object, m.strength,
        m.occurred_at, coalesce(t.territory, a.territory, u.territory) AS territory, u.unit, r.rep,
-       t.task_id, t.status, t.due_at, t.answered_at, t.answered_by,
-       CASE WHEN t.answered_at <= t.due_at THEN true
-            WHEN t.answered_at > t.due_at OR t.due_at <= revops.now() THEN false END AS in_line,
-       t.answered_at - m.occurred_at AS response_time,
+       t.task_id, CASE WHEN t.answered_at > revops.now() THEN 'open' ELSE t.status END AS status, t.due_at,
+       n.answered_at, CASE WHEN n.answered_at IS NOT NULL THEN t.answered_by END AS answered_by,
+       CASE WHEN n.answered_at <= t.due_at THEN true
+            WHEN n.answered_at > t.due_at OR t.due_at <= revops.now() THEN false END AS in_line,
+       n.answered_at - m.occurred_at AS response_time,
        v.converted_at,
        m.occurred_at + interval '72 hours' <= revops.now() AS mature
 FROM revops.moment m
 LEFT JOIN revops.task t ON t.subject = m.subject AND t.moment_id = m.moment_id AND t.status <> 'cancelled'
 CROSS JOIN LATERAL (SELECT coalesce(m.account, t.account) AS account) c
+CROSS JOIN LATERAL (SELECT CASE WHEN t.answered_at <= revops.now() THEN t.answered_at END AS answered_at) n
 LEFT JOIN revops.account a ON a.account = c.account
 CROSS JOIN LATERAL (SELECT coalesce(t.owner, m.owner) AS rep) r
 LEFT JOIN revops.rep w ON w.rep = r.rep
@@ -59,8 +61,8 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
             UNION
             SELECT m.person WHERE m.person IS NOT NULL
         ) k
-        CROSS JOIN LATERAL (SELECT k.person UNION ALL SELECT p.person FROM revops.person p WHERE p.identity = k.person) n
-        JOIN revops.event e ON e.person = n.person
+        CROSS JOIN LATERAL (SELECT k.person UNION ALL SELECT p.person FROM revops.person p WHERE p.identity = k.person) i
+        JOIN revops.event e ON e.person = i.person
         WHERE e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
     ) x

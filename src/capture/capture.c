@@ -21,13 +21,12 @@
 
 #include "event/event.h"
 
+#include "access/detoast.h"
 #include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/toast_internals.h"
-#include "access/detoast.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"

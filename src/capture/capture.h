@@ -1,6 +1,6 @@
 /*
  * capture.h
- *	  Where events enter: the leaf trigger, event ids, the stamp that tells which cluster wrote a row.
+ *	  Where events enter: the leaf trigger and event ids.
  */
 #ifndef REVOPS_CAPTURE_H
 #define REVOPS_CAPTURE_H

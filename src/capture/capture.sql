@@ -434,7 +434,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                    THEN format('type "%s" is not track, page, screen, identify, alias or group', o.type)
                WHEN f.kind IS NULL THEN 'it has no kind'
                WHEN f.side NOT IN ('customer', 'rep', 'system') THEN format('side "%s" is not customer, rep or system', f.side)
-               WHEN f.occurred_at !~ '^\s*(\d{4,6}-\d\d?-\d\d?([T ].*)?|\d{9,}(\.\d*)?)\s*$' THEN format('"%s" is not a point in time', f.occurred_at)
+               WHEN f.occurred_at !~ '^\s*(\d{4,6}-\d\d?-\d\d?([T ].*)?|\d{9,16}(\.\d*)?)\s*$' THEN format('"%s" is not a point in time', f.occurred_at)
            END
     FROM unnest(documents) WITH ORDINALITY AS d(document, n)
     CROSS JOIN LATERAL (
@@ -637,6 +637,11 @@ DECLARE
     r       record;
 BEGIN
     IF to_regprocedure('revops.request_repair(revops.subject_kind, text, timestamptz)') IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- A restore brings the results along, and the requests that were open.
+    IF TG_OP = 'INSERT' AND current_query() ~* '^\s*COPY\s' AND
+       NOT EXISTS (SELECT FROM revops.stream_lane l WHERE l.epoch = revops.stream_epoch()) THEN
         RETURN NULL;
     END IF;
     source := CASE TG_OP

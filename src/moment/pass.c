@@ -608,17 +608,24 @@ UuidArray(Datum *ids, int n)
 void
 MomentPassWrite(MomentPass *pass, Datum *opened, int *nopened, Datum *retracted, int *nretracted)
 {
-	/* a moment that stands already, and is found again by a replay, is not news */
+	/* a moment that stands already, and is found again by a replay, is no news */
 	static SqlPlan put = {
-		"WITH was AS (SELECT retracted_at FROM revops.moment WHERE subject = $5 COLLATE \"C\" AND moment_id = $1)"
-		" INSERT INTO revops.moment AS m (moment_id, rule, version, subject_kind, subject, person, account, opportunity,"
+		"INSERT INTO revops.moment AS m (moment_id, rule, version, subject_kind, subject, person, account, opportunity,"
 		" occurred_at, detected_at, strength, channel, object, evidence, playbook)"
 		" VALUES ($1, $2, $3, $4::text::revops.subject_kind, $5, $6, $7, $8, $9, revops.now(), $10, $11, $12, $13, $14)"
-		" ON CONFLICT (subject, moment_id) DO UPDATE SET retracted_at = NULL, strength = excluded.strength, evidence = excluded.evidence,"
-		" person = excluded.person, account = excluded.account"
-		" RETURNING NOT EXISTS (SELECT FROM was WHERE retracted_at IS NULL)",
+		" ON CONFLICT (subject, moment_id) DO NOTHING",
 		14, {UUIDOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID,
 		UUIDARRAYOID, TEXTOID}
+	};
+	static SqlPlan stand_again = {
+		"UPDATE revops.moment SET retracted_at = NULL"
+		" WHERE subject = $1 COLLATE \"C\" AND moment_id = $2 AND retracted_at IS NOT NULL", 2, {TEXTOID, UUIDOID}
+	};
+	static SqlPlan refresh = {
+		"UPDATE revops.moment SET strength = $3, evidence = $4, person = $5, account = $6"
+		" WHERE subject = $1 COLLATE \"C\" AND moment_id = $2"
+		" AND (strength, evidence, person, account) IS DISTINCT FROM ($3, $4, $5, $6)",
+		6, {TEXTOID, UUIDOID, FLOAT8OID, UUIDARRAYOID, TEXTOID, TEXTOID}
 	};
 	static SqlPlan undo = {
 		"UPDATE revops.moment SET retracted_at = revops.now() WHERE moment_id = ANY ($1)", 1, {UUIDARRAYOID}
@@ -633,7 +640,6 @@ MomentPassWrite(MomentPass *pass, Datum *opened, int *nopened, Datum *retracted,
 		Datum		v[14];
 		bool		null[14] = {false};
 		Datum	   *evidence = palloc(f->hit.nevidence * sizeof(Datum));
-		bool		isnull;
 
 		v[0] = UUIDPGetDatum(&f->id);
 		v[1] = CStringGetTextDatum(MomentRuleName(rule));
@@ -652,10 +658,17 @@ MomentPassWrite(MomentPass *pass, Datum *opened, int *nopened, Datum *retracted,
 		v[12] = UuidArray(evidence, f->hit.nevidence);
 		null[13] = MomentRulePlaybook(rule) == NULL;
 		v[13] = null[13] ? (Datum) 0 : CStringGetTextDatum(MomentRulePlaybook(rule));
-		SqlRun(&put, v, null);
-		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+		if (SqlRun(&put, v, null) > 0)
 			news[n++] = UUIDPGetDatum(&f->id);
-		SPI_freetuptable(SPI_tuptable);
+		else
+		{
+			Datum		u[6] = {v[4], v[0], v[9], v[12], v[5], v[6]};
+			bool		unull[6] = {false, false, false, false, null[5], null[6]};
+
+			if (SqlRun(&stand_again, u, unull) > 0)
+				news[n++] = UUIDPGetDatum(&f->id);
+			SqlRun(&refresh, u, unull);
+		}
 	}
 	*nopened = n;
 	*opened = n > 0 ? UuidArray(news, n) : (Datum) 0;

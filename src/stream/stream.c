@@ -625,7 +625,8 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 			SaveLane(&pass, n);
 		else
 			pass.consumed->done = was;
-		result.more = adopted;
+		/* after what the old cluster left open: what else came from there; then what has come since */
+		result.more = adopted || pass.consumed->epoch != pass.consumed->current_epoch;
 	}
 	else
 	{

@@ -8,10 +8,10 @@
 #include "base/base.h"
 
 /* What a lane does at most in one pass; the reader stops at whichever comes first. */
-#define STREAM_DEFAULT_BATCH	100000
+#define STREAM_DEFAULT_BATCH	200000
 #define STREAM_MIN_BATCH		1
 #define STREAM_MAX_BATCH		10000000
-#define STREAM_DEFAULT_MEMORY	(64 * 1024)	/* kB */
+#define STREAM_DEFAULT_MEMORY	(96 * 1024)	/* kB */
 #define STREAM_MIN_MEMORY		1024
 #define STREAM_MAX_MEMORY		(4 * 1024 * 1024)
 #define STREAM_MAX_LANES		16

@@ -83,14 +83,11 @@ LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_tem
 COMMENT ON FUNCTION revops.set_lanes(int) IS
 'Splits the stream into so many lanes (1 to 16), each with a worker of its own: works off the backlog first; returns how many there were';
 
-CREATE FUNCTION revops.rebuild_scores() RETURNS bigint
+CREATE FUNCTION revops.request_score_repairs() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     n bigint;
 BEGIN
-    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
-    UPDATE revops.signal SET valid_to = '-infinity', valid_from = '-infinity' WHERE valid_to < 'infinity';
-    UPDATE revops.signal SET valid_from = '-infinity' WHERE valid_to = 'infinity' AND valid_from > '-infinity';
     WITH keys AS (
         SELECT 'person'::revops.subject_kind AS kind, coalesce(p.identity, e.person) AS key
         FROM (SELECT DISTINCT person FROM revops.event WHERE person IS NOT NULL) e LEFT JOIN revops.person p USING (person)
@@ -103,5 +100,31 @@ BEGIN
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END $$;
+COMMENT ON FUNCTION revops.request_score_repairs() IS 'Asks the stream to compute the scores of every subject anew from its history; returns how many subjects';
+
+CREATE FUNCTION revops.rebuild_scores() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    UPDATE revops.signal SET valid_to = '-infinity', valid_from = '-infinity' WHERE valid_to < 'infinity';
+    UPDATE revops.signal SET valid_from = '-infinity' WHERE valid_to = 'infinity' AND valid_from > '-infinity';
+    RETURN revops.request_score_repairs();
+END $$;
 COMMENT ON FUNCTION revops.rebuild_scores() IS
 'Applies the present signals to all events that are kept: asks the stream to compute every subject''s scores anew; returns how many subjects';
+
+CREATE FUNCTION revops.set_half_life(intent text, half_life interval) RETURNS bigint
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    UPDATE revops.intent i SET half_life = set_half_life.half_life WHERE i.intent = set_half_life.intent;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no intent "%"', intent USING ERRCODE = 'undefined_object',
+            HINT = 'Intents are made by revops.put_signal().';
+    END IF;
+    DELETE FROM revops.intent_state s WHERE s.intent = set_half_life.intent;
+    RETURN revops.request_score_repairs();
+END $$;
+COMMENT ON FUNCTION revops.set_half_life(text, interval) IS
+'Changes the half-life of an intent: its scores are computed anew by the stream; returns how many subjects it was asked to look at';

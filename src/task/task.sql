@@ -43,6 +43,10 @@ COMMENT ON COLUMN revops.playbook_plan.channel IS 'Channel of the outreach';
 COMMENT ON COLUMN revops.playbook_plan.message IS 'Message template with {{person}}, {{account}} and {{object}}';
 COMMENT ON COLUMN revops.playbook_plan.fits IS 'Whom it fits: {"segment": "enterprise", "industry": ["bank", "insurance"], "title": {"like": "%security%"}}; {} fits everyone';
 
+-- routing asks for the units on duty in a territory, and for the reps of a unit
+CREATE INDEX duty_territory_idx ON revops.duty (territory);
+CREATE INDEX rep_unit_idx ON revops.rep (unit);
+
 CREATE SEQUENCE revops.task_id_seq;
 
 -- The unique keys hold the subject, so that the table can be distributed by it. Rows are written by the functions below only,
@@ -291,17 +295,23 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 COMMENT ON FUNCTION revops.render_message(text, text, text, text) IS 'A template with {{person}}, {{account}} and {{object}} filled in';
 
--- Lists of intermediate rows are joined to each other only by FULL JOIN, which the planner can only hash or merge: its guess of
--- how many moments there are (it plans once, for all calls) must not turn ten thousand of them into a nested loop.
+-- Planned once for all calls, knowing little about how many moments and how much history there are. So that ten thousand are no
+-- worse than ten thousand times one, every table has an index to be reached by (and is, also while it is still small), lists go
+-- from step to step as arrays (which count as short), and two long ones meet by FULL JOIN, which can only be hashed or merged.
 CREATE FUNCTION revops.open_tasks(moments uuid[]) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    at      CONSTANT timestamptz := revops.now();
-    oldest  CONSTANT timestamptz := at - coalesce(nullif(current_setting('revops.task_max_age', true), ''), '24 hours')::interval;
-    spare   text COLLATE "C" := (SELECT r.rep FROM revops.rep r
-                                 WHERE r.rep = current_setting('revops.fallback_rep', true) COLLATE "C" AND r.active);
-    opened  int;
-    back    int;
+    at          CONSTANT timestamptz := revops.now();
+    oldest      CONSTANT timestamptz := at - coalesce(nullif(current_setting('revops.task_max_age', true), ''), '24 hours')::interval;
+    ids         uuid[];
+    subjects    text[];
+    owners      text[];
+    free_ids    uuid[];		-- moments of customers whom nobody owns
+    free_subjects text[];
+    territories text[];
+    opened      int;
+    back        int;
 BEGIN
     IF coalesce(cardinality(open_tasks.moments), 0) = 0 THEN
         RETURN 0;
@@ -321,86 +331,108 @@ BEGIN
     )
     SELECT count(*) INTO back FROM again;
 
-    WITH fresh AS MATERIALIZED (
-        SELECT m.moment_id, m.rule, m.subject_kind, m.subject, p.person, coalesce(a.account, m.account) AS account,
-               coalesce(o.opportunity, m.opportunity) AS opportunity, m.occurred_at, m.strength, m.channel, m.object, m.playbook, m.evidence,
-               m.owner IS NULL AS unrouted,
-               coalesce(m.person, p.person) AS person_key, p.name AS person_name, p.title AS person_title,
-               a.name AS account_name, a.segment, a.industry, a.territory, o.name AS opportunity_name, o.stage, o.amount,
-               coalesce(a.properties, '{}') || coalesce(o.properties, '{}') || coalesce(p.properties, '{}') AS properties,
-               coalesce(rs.rep, ro.rep, ra.rep) AS owner
+    -- who owns the opportunity, or else the account
+    SELECT array_agg(r.moment_id) FILTER (WHERE r.rep IS NOT NULL), array_agg(r.subject) FILTER (WHERE r.rep IS NOT NULL),
+           array_agg(r.rep) FILTER (WHERE r.rep IS NOT NULL),
+           array_agg(r.moment_id) FILTER (WHERE r.rep IS NULL), array_agg(r.subject) FILTER (WHERE r.rep IS NULL),
+           array_agg(r.territory) FILTER (WHERE r.rep IS NULL)
+    INTO ids, subjects, owners, free_ids, free_subjects, territories
+    FROM (
+        SELECT m.moment_id, m.subject, coalesce(rs.rep, ro.rep, ra.rep) AS rep, a.territory
         FROM revops.moment m
         LEFT JOIN revops.person p ON p.person = coalesce(m.person, CASE WHEN m.subject_kind = 'person' THEN m.subject END)
         LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(m.opportunity, CASE WHEN m.subject_kind = 'opportunity' THEN m.subject END)
         LEFT JOIN revops.account a ON a.account = coalesce(m.account, CASE WHEN m.subject_kind = 'account' THEN m.subject END, o.account, p.account)
-        LEFT JOIN revops.rep rs ON m.subject_kind = 'rep' AND rs.rep = m.subject AND rs.active
+        LEFT JOIN revops.rep rs ON rs.rep = CASE WHEN m.subject_kind = 'rep' THEN m.subject END AND rs.active
         LEFT JOIN revops.rep ro ON ro.rep = o.owner AND ro.active
         LEFT JOIN revops.rep ra ON ra.rep = a.owner AND ra.active
-        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at >= oldest
-          AND NOT EXISTS (SELECT FROM revops.task t WHERE t.subject = m.subject AND t.moment_id = m.moment_id)
-    ),
-    -- where nobody owns the customer: k moments of a territory for the reps of the units on duty there
-    need AS MATERIALIZED (
-        SELECT coalesce(f.territory, '') AS pool, min(f.territory) AS territory, count(*) AS k,
-               hashtextextended(min(f.moment_id::text), 0) AS seed
-        FROM fresh f WHERE f.owner IS NULL GROUP BY 1
-    ),
-    on_duty AS MATERIALIZED (
-        SELECT d.pool, d.unit, d.k, d.seed
+        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.owner IS NULL
+        ORDER BY m.occurred_at, m.moment_id
+    ) r;
+
+    -- or else the reps of the units on duty in the territory, or else the fallback rep
+    IF free_ids IS NOT NULL THEN
+        WITH free AS MATERIALIZED (
+            SELECT f.moment_id, f.subject, coalesce(f.territory, '') AS pool, f.territory,
+                   row_number() OVER (PARTITION BY coalesce(f.territory, '') ORDER BY f.ordinality) AS n
+            FROM unnest(free_ids, free_subjects, territories) WITH ORDINALITY AS f (moment_id, subject, territory, ordinality)
+        ),
+        need AS MATERIALIZED (
+            SELECT f.pool, min(f.territory) AS territory, count(*) AS k, hashtextextended(min(f.moment_id::text), 0) AS seed
+            FROM free f GROUP BY f.pool
+        ),
+        on_duty AS MATERIALIZED (
+            SELECT d.pool, d.unit, d.k, d.seed
+            FROM (
+                SELECT n.pool, n.k, n.seed, d.unit, rank() OVER (PARTITION BY n.pool ORDER BY bool_or(d.territory IS NOT NULL) DESC) AS rank
+                FROM need n JOIN revops.duty d ON d.territory IS NULL OR d.territory = n.territory COLLATE "C"
+                WHERE at >= d.starts_at AND at < d.ends_at AND EXISTS (SELECT FROM revops.rep r WHERE r.unit = d.unit AND r.active)
+                GROUP BY n.pool, n.k, n.seed, d.unit
+            ) d
+            WHERE d.rank = 1
+        ),
+        -- the least loaded are filled up first: a rep's next cards are numbered on from those he has, and the k lowest numbers are taken
+        slot AS MATERIALIZED (
+            SELECT r.pool, r.rep, row_number() OVER (PARTITION BY r.pool ORDER BY s.nth, hashtextextended(r.rep, r.seed), r.rep) AS n
+            FROM (
+                SELECT d.pool, d.k, d.seed, r.rep, r.capacity, l.load,
+                       max(l.load) OVER (PARTITION BY d.pool) AS highest,
+                       greatest(1, count(*) FILTER (WHERE r.capacity IS NULL) OVER (PARTITION BY d.pool)) AS unlimited
+                FROM on_duty d
+                JOIN revops.rep r ON r.unit = d.unit AND r.active
+                CROSS JOIN LATERAL (SELECT count(*) AS load FROM revops.task t WHERE t.owner = r.rep AND t.status IN ('open', 'claimed')) l
+            ) r
+            CROSS JOIN LATERAL generate_series(r.load, least(r.load + r.k, r.capacity, r.highest + (r.k + r.unlimited - 1) / r.unlimited) - 1) AS s (nth)
+        ),
+        spare AS MATERIALIZED (
+            SELECT r.rep FROM revops.rep r WHERE r.rep = current_setting('revops.fallback_rep', true) COLLATE "C" AND r.active
+        )
+        SELECT ids || array_agg(x.moment_id), subjects || array_agg(x.subject), owners || array_agg(x.rep)
+        INTO ids, subjects, owners
         FROM (
-            SELECT n.pool, n.k, n.seed, d.unit,
-                   rank() OVER (PARTITION BY n.pool
-                                ORDER BY EXISTS (SELECT FROM revops.rep r WHERE r.unit = d.unit AND r.active) DESC,
-                                         bool_or(d.territory IS NOT NULL) DESC) AS rank
-            FROM need n JOIN revops.duty d ON d.territory IS NULL OR d.territory = n.territory
-            WHERE at >= d.starts_at AND at < d.ends_at
-            GROUP BY n.pool, n.k, n.seed, d.unit
-        ) d
-        WHERE d.rank = 1
-    ),
-    duty_unit AS MATERIALIZED (
-        SELECT DISTINCT ON (d.pool) d.pool, d.unit FROM on_duty d ORDER BY d.pool, hashtextextended(d.unit, d.seed), d.unit
-    ),
-    -- fill up the least loaded first: a rep's next cards are numbered from the cards he has, and the k lowest numbers are taken
-    slot AS MATERIALIZED (
-        SELECT r.pool, r.rep, row_number() OVER (PARTITION BY r.pool ORDER BY s.nth, hashtextextended(r.rep, r.seed), r.rep) AS n
-        FROM (
-            SELECT d.pool, d.k, d.seed, r.rep, r.capacity, l.load,
-                   max(l.load) OVER (PARTITION BY d.pool) AS highest,
-                   count(*) FILTER (WHERE r.capacity IS NULL) OVER (PARTITION BY d.pool) AS unlimited
-            FROM on_duty d
-            JOIN revops.rep r ON r.unit = d.unit AND r.active
-            CROSS JOIN LATERAL (SELECT count(*) AS load FROM revops.task t WHERE t.owner = r.rep AND t.status IN ('open', 'claimed')) l
-        ) r
-        CROSS JOIN LATERAL generate_series(r.load, least(r.load + r.k, r.capacity, r.highest + (r.k + greatest(r.unlimited, 1) - 1) / greatest(r.unlimited, 1)) - 1) AS s (nth)
-    ),
-    routed AS MATERIALIZED (
-        SELECT f.*, coalesce(f.owner, s.rep, spare) AS rep
-        FROM (SELECT f.*, CASE WHEN f.owner IS NULL THEN coalesce(f.territory, '') END AS pool,
-                     row_number() OVER (PARTITION BY f.owner IS NULL, coalesce(f.territory, '') ORDER BY f.occurred_at, f.moment_id) AS n
-              FROM fresh f) f
-        FULL JOIN slot s ON s.pool = f.pool AND s.n = f.n
-    ),
-    owned AS (
-        UPDATE revops.moment m SET owner = r.rep
-        FROM routed r
-        WHERE r.moment_id IS NOT NULL AND r.rep IS NOT NULL AND r.unrouted AND m.subject = r.subject AND m.moment_id = r.moment_id
-    ),
+            SELECT f.moment_id, f.subject, coalesce(s.rep, (SELECT y.rep FROM spare y)) AS rep
+            FROM free f FULL JOIN slot s ON s.pool = f.pool AND s.n = f.n
+        ) x
+        WHERE x.moment_id IS NOT NULL AND x.rep IS NOT NULL;
+    END IF;
+    UPDATE revops.moment m SET owner = r.owner
+    FROM unnest(ids, subjects, owners) AS r (moment_id, subject, owner)
+    WHERE m.subject = r.subject COLLATE "C" AND m.moment_id = r.moment_id;
+
+    WITH
     card AS MATERIALIZED (
         SELECT nextval('revops.task_id_seq') AS task_id, c.*
         FROM (
             SELECT r.*, b.title AS playbook_title, b.line, u.unit, coalesce(r.territory, u.territory) AS card_territory,
                    k.calendar, k.time_zone, k.week, k.holidays, i.intents, i.intent, x.touches, y.contact,
-                   coalesce(r.person_name, CASE WHEN r.subject_kind = 'person' THEN NULL ELSE r.account_name END, r.person_key, r.account_name, r.subject) AS to_person,
+                   coalesce(r.person_name, r.account_name, r.person_key, r.subject) AS to_person,
                    coalesce(r.account_name, r.account) AS to_account,
                    jsonb_build_object('segment', r.segment, 'industry', r.industry, 'title', r.person_title, 'stage', r.stage,
                                       'territory', coalesce(r.territory, u.territory), 'unit', u.unit, 'channel', r.channel,
                                       'object', r.object, 'rule', r.rule, 'intent', i.intent, 'account', r.account, 'person', r.person_key) AS profile,
                    coalesce(revops.business_time_add(k.time_zone, k.week, k.holidays, at, b.line, true), at + b.line) AS due_at
-            FROM routed r
+            FROM (
+                SELECT m.moment_id, m.rule, m.subject_kind, m.subject, m.occurred_at, m.strength, m.channel, m.object, m.playbook, m.evidence,
+                       m.owner AS rep, coalesce(m.person, p.person) AS person_key, p.name AS person_name, p.title AS person_title,
+                       coalesce(a.account, m.account) AS account, a.name AS account_name, a.segment, a.industry, a.territory,
+                       coalesce(o.opportunity, m.opportunity) AS opportunity, o.name AS opportunity_name, o.stage, o.amount,
+                       coalesce(a.properties, '{}') || coalesce(o.properties, '{}') || coalesce(p.properties, '{}') AS properties
+                FROM revops.moment m
+                LEFT JOIN revops.person p ON p.person = coalesce(m.person, CASE WHEN m.subject_kind = 'person' THEN m.subject END)
+                LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(m.opportunity, CASE WHEN m.subject_kind = 'opportunity' THEN m.subject END)
+                LEFT JOIN revops.account a ON a.account = coalesce(m.account, CASE WHEN m.subject_kind = 'account' THEN m.subject END, o.account, p.account)
+                WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.playbook IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM revops.task t WHERE t.subject = m.subject AND t.moment_id = m.moment_id)
+            ) r
             JOIN revops.playbook b ON b.playbook = r.playbook
             LEFT JOIN revops.rep w ON w.rep = r.rep
-            LEFT JOIN duty_unit d ON d.pool = r.pool
+            -- a card of nobody's is for the unit on duty, all of which is away or full
+            LEFT JOIN LATERAL (
+                SELECT d.unit FROM revops.duty d
+                WHERE r.rep IS NULL AND (d.territory IS NULL OR d.territory = r.territory) AND at >= d.starts_at AND at < d.ends_at
+                ORDER BY EXISTS (SELECT FROM revops.rep f WHERE f.unit = d.unit AND f.active) DESC, d.territory IS NULL,
+                         hashtextextended(d.unit, hashtextextended(r.moment_id::text, 0)), d.unit LIMIT 1
+            ) d ON true
             LEFT JOIN revops.unit u ON u.unit = coalesce(w.unit, d.unit)
             LEFT JOIN revops.calendar k ON k.calendar = coalesce(b.calendar, u.calendar)
             LEFT JOIN LATERAL (
@@ -424,7 +456,6 @@ BEGIN
                 WHERE t.subject = r.subject AND t.subject_kind = r.subject_kind AND t.answered_at IS NOT NULL
                 ORDER BY t.answered_at DESC, t.task_id DESC LIMIT 1
             ) y ON true
-            WHERE r.moment_id IS NOT NULL
             ORDER BY r.occurred_at, r.moment_id
         ) c
     ),
@@ -513,7 +544,7 @@ COMMENT ON FUNCTION revops.open_tasks(uuid[]) IS
 'The stream calls it with new moments: routes each (opportunity owner, account owner, unit on duty, fallback rep) and opens the card of its rule''s playbook, if it is not older than revops.task_max_age; again is harmless. Returns cards opened';
 
 CREATE FUNCTION revops.cancel_tasks(moments uuid[]) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     n int;
 BEGIN
@@ -535,7 +566,7 @@ COMMENT ON FUNCTION revops.cancel_tasks(uuid[]) IS
 
 CREATE FUNCTION revops.answer_tasks(lane int, lanes int, reps text[], persons text[], accounts text[], opportunities text[],
                                     at timestamptz[], event_ids uuid[]) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     n int;
 BEGIN
@@ -599,7 +630,7 @@ COMMENT ON FUNCTION revops.answer_tasks(int, int, text[], text[], text[], text[]
 
 -- A level that someone has locked (a rep who answers this very moment) is left to the next call, so that no client can hold up the stream.
 CREATE FUNCTION revops.escalate_due(lane int DEFAULT NULL, lanes int DEFAULT NULL) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     at  CONSTANT timestamptz := revops.now();
     n   int;
@@ -688,11 +719,14 @@ BEGIN
     ELSIF card.status = 'cancelled' THEN
         RAISE EXCEPTION 'task % was cancelled', respond.task
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Its moment was retracted.';
-    ELSIF card.status = 'completed' OR card.status = 'answered' AND (card.answered_by_event IS NULL OR card.plan IS NOT NULL OR card.note IS NOT NULL) THEN
-        RAISE EXCEPTION 'task % is already %', respond.task, card.status
+    ELSIF card.status = 'completed' THEN
+        RAISE EXCEPTION 'task % is already completed', respond.task
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Its outcome is "%s".', card.outcome);
+    ELSIF card.status = 'answered' AND (card.answered_by_event IS NULL OR card.plan IS NOT NULL OR card.note IS NOT NULL) THEN
+        RAISE EXCEPTION 'task % is already answered', respond.task
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('%s answered it at %s.', coalesce(card.answered_by, 'Somebody'), card.answered_at),
-                  HINT = CASE WHEN card.status = 'answered' THEN format('Close it with revops.complete(%s, ''outcome'').', respond.task) END;
+                  HINT = format('Close it with revops.complete(%s, ''outcome'').', respond.task);
     ELSIF respond.plan IS NOT NULL AND NOT EXISTS (
         SELECT FROM revops.task_plan p WHERE p.subject = card.subject AND p.task_id = card.task_id AND p.rank = respond.plan) THEN
         RAISE EXCEPTION 'task % has no plan %', respond.task, respond.plan

@@ -30,6 +30,8 @@
 #define LAUNCHER_RESTART		5	/* seconds */
 #define ATTACH_TIMEOUT			10	/* seconds: for workers that a launcher before this one registered */
 #define LONGEST_BACKOFF			(300 * USECS_PER_SEC)
+#define SHORTAGE_OVER			(180 * USECS_PER_SEC)	/* without a worker being refused: the next time is worth saying again */
+#define PROBE_PATIENCE			10	/* refused probes before that is worth saying: others end in a moment */
 #define INVALID_DATABASE		(-2)	/* datconnlimit after an interrupted DROP DATABASE */
 
 /* A database of the last scan. */
@@ -47,7 +49,8 @@ typedef struct SeenDatabase
 	bool		without;
 	bool		probing;
 	bool		in_scan;
-	int			failures;
+	int			failures;		/* probes that ended without an answer, in a row */
+	int			refused;		/* probes that got no background worker, in a row */
 	TimestampTz next_probe;
 } SeenDatabase;
 
@@ -56,7 +59,7 @@ PGDLLEXPORT void LauncherMain(Datum arg);
 static HTAB *seen_databases;
 static BackgroundWorkerHandle *lane_handles[WORKER_MAX_DATABASES][WORKER_MAX_LANES];
 static BackgroundWorkerHandle *probe_handles[WORKER_MAX_PROBES];
-static bool warned_no_worker = false;
+static TimestampTz refused_at = 0;
 static bool warned_no_slot = false;
 
 /* The one door to background workers: the launcher (start NULL; registered statically) and what it starts. */
@@ -86,18 +89,24 @@ RegisterWorker(const WorkerStart *start, const char *dbname, BackgroundWorkerHan
 	StaticAssertStmt(sizeof(WorkerStart) <= BGW_EXTRALEN, "WorkerStart does not fit into bgw_extra");
 	memcpy(worker.bgw_extra, start, sizeof(WorkerStart));
 	if (RegisterDynamicBackgroundWorker(&worker, handle))
-	{
-		warned_no_worker = false;
 		return true;
-	}
-	if (!warned_no_worker)
+	*handle = NULL;
+	return false;
+}
+
+/* max_worker_processes is too low: said once for as long as it is. */
+static void
+WarnRefused(const char *dbname)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= refused_at + SHORTAGE_OVER)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker is free for pg_revops in database \"%s\"", dbname),
 				 errdetail("Its events wait, and so do its cards' escalations. pg_revops tries again every %d ms.", worker_naptime),
 				 errhint("Raise max_worker_processes and restart the server, or call revops.process().")));
-	warned_no_worker = true;
-	return false;
+	refused_at = now;
 }
 
 void
@@ -279,16 +288,13 @@ SyncSlots(List *scan, const Oid *before)
 			DatabaseFree(db);
 		else if (db->state == DATABASE_GONE)
 		{
-			SeenDatabase *seen = hash_search(seen_databases, &db->dboid, HASH_ENTER_NULL, NULL);
+			SeenDatabase *seen = hash_search(seen_databases, &db->dboid, HASH_ENTER, NULL);
 
-			if (seen != NULL)
-			{
-				seen->without = seen->in_scan = true;
-				seen->probing = false;
-				seen->failures = 0;
-				seen->next_probe = 0;
-				DatabaseFree(db);
-			}
+			seen->without = seen->in_scan = true;
+			seen->probing = false;
+			seen->failures = seen->refused = 0;
+			seen->next_probe = 0;
+			DatabaseFree(db);
 		}
 	}
 	LWLockRelease(worker_shared->lock);
@@ -321,7 +327,7 @@ StartProbes(List *scan, TimestampTz now)
 		if (!found)
 		{
 			seen->without = seen->probing = false;
-			seen->failures = 0;
+			seen->failures = seen->refused = 0;
 			seen->next_probe = 0;
 		}
 		seen->in_scan = true;
@@ -339,13 +345,15 @@ StartProbes(List *scan, TimestampTz now)
 		LWLockRelease(worker_shared->lock);
 		if (!RegisterWorker(&start, NameStr(db->name), &probe_handles[start.probe]))
 		{
-			probe_handles[start.probe] = NULL;
+			if (++seen->refused >= PROBE_PATIENCE)
+				WarnRefused(NameStr(db->name));
 			LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 			worker_shared->probe[start.probe].dboid = InvalidOid;
 			LWLockRelease(worker_shared->lock);
 			seen->next_probe = now + worker_naptime * INT64CONST(1000);
 			continue;
 		}
+		seen->refused = 0;
 		seen->probing = true;
 	}
 	/* dropped meanwhile, or they have a slot now */
@@ -394,7 +402,7 @@ StartLanes(List *scan, TimestampTz now)
 			lane_handles[i][j] = NULL;
 			if (!RegisterWorker(&start, NameStr(scanned->name), &lane_handles[i][j]))
 			{
-				lane_handles[i][j] = NULL;
+				WarnRefused(NameStr(scanned->name));
 				LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 				lane->state = LANE_NONE;
 				lane->not_before = now + worker_naptime * INT64CONST(1000);

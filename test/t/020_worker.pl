@@ -7,7 +7,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('worker');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_revops'\nrevops.naptime = '200ms'\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_revops'\nrevops.naptime = '200ms'\nrestart_after_crash = on\n");
 $node->start;
 
 my $worker = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_revops worker' AND datname = current_database()";

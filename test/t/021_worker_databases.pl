@@ -111,11 +111,11 @@ for my $db (qw(east west))
 	$small->safe_psql($db, 'CREATE EXTENSION pg_revops');
 	$small->poll_query_until('postgres', "SELECT (" . workers('east') . ") = 1") if $db eq 'east';
 }
-ok($small->poll_query_until('west', "SELECT pg_read_file('$_') ~ 'no background worker is free'"), 'the log tells that max_worker_processes is too low')
+ok($small->poll_query_until('west', "SELECT pg_read_file('$_') ~ 'WARNING: +no background worker is free'"), 'the log tells that max_worker_processes is too low')
   for $small->logfile;
 $small->safe_psql('east', 'DROP EXTENSION pg_revops');
 ok($small->poll_query_until('west', 'SELECT pid IS NOT NULL FROM revops.worker_stats()'), 'the database that waited gets the worker that became free');
-my $said = () = slurp_file($small->logfile) =~ /no background worker is free/g;
+my $said = () = slurp_file($small->logfile) =~ /WARNING:  no background worker is free/g;
 is($said, 1, 'said once');
 $small->stop;
 done_testing();

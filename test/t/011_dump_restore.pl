@@ -1,0 +1,67 @@
+# pg_dump and restore into another cluster: every row comes back, nothing is processed twice, nothing is skipped.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $result = q{
+	SELECT 'score', subject_kind, subject, intent, round(rank::numeric, 6)::text, events::text FROM revops.intent_state
+	UNION ALL
+	SELECT 'moment', subject_kind, subject, rule, occurred_at::text, evidence::text FROM revops.moment WHERE retracted_at IS NULL
+	ORDER BY 1, 2, 3, 4, 5, 6};
+my $insert = q{
+	INSERT INTO revops.event (event_id, occurred_at, person, kind)
+	SELECT md5(g::text)::uuid, '2026-04-01'::timestamptz + g * interval '40 seconds', 'p' || g % 9, 'view' FROM generate_series(%d, %d) g};
+
+my $old = PostgreSQL::Test::Cluster->new('old');
+$old->init;
+$old->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_revops'\nrevops.worker = off\n");
+$old->start;
+$old->safe_psql('postgres', q{
+	CREATE EXTENSION pg_revops;
+	SELECT revops.put_signal('view', 'interest', 1, '{"kind": "view"}', daily_cap => 100);
+	SELECT revops.put_rule('thrice', '{"title": "Three views", "when": {"kind": "view"}, "count": {"at_least": 3, "within": "30 minutes"}}');
+	SELECT revops.make_partition('2026-04-01')});
+$old->safe_psql('postgres', sprintf($insert, 1, 900));
+# a batch is left open in the middle, and more events wait
+$old->safe_psql('postgres', 'SELECT revops.process(500)');
+$old->safe_psql('postgres', sprintf($insert, 901, 1000));
+my $dump = $old->basedir . '/dump';
+$old->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $old->connstr('postgres') ], 'pg_dump');
+$old->safe_psql('postgres', 'SELECT revops.process()');
+$old->safe_psql('postgres', sprintf($insert, 1001, 1200));
+$old->safe_psql('postgres', 'SELECT revops.process()');
+my $truth = $old->safe_psql('postgres', $result);
+
+for my $preload (0, 1)
+{
+	my $new = PostgreSQL::Test::Cluster->new("new$preload");
+	$new->init;
+	$new->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_revops'\n") if $preload;
+	$new->start;
+	# let the new cluster's transaction ids run on, so that they mean other things
+	$new->safe_psql('postgres', 'CREATE TABLE x (i int)');
+	$new->safe_psql('postgres', join(';', map { "INSERT INTO x VALUES ($_)" } 1 .. 300));
+	$new->safe_psql('postgres', 'CREATE DATABASE restored');
+	$new->command_ok([ 'pg_restore', '--exit-on-error', '-d', $new->connstr('restored'), $dump ], "pg_restore, preload $preload");
+	is($new->safe_psql('restored', 'SELECT count(*) FROM revops.event'), '1000', 'every event came back');
+	is($new->safe_psql('restored', 'SELECT sum(events) FROM revops.intent_state'), '500', 'the results too, and nothing ran ahead of the restore');
+	$new->safe_psql('restored', sprintf($insert, 1001, 1200));
+	if ($preload)
+	{
+		$new->poll_query_until('restored', q{SELECT bool_or(state LIKE 'paused%') FROM revops.worker_stats()});
+		$new->safe_psql('restored', 'SELECT revops.start_worker()');
+		$new->poll_query_until('restored', 'SELECT sum(events) = 1200 FROM revops.stream_lane') or die 'not worked off';
+	}
+	else
+	{
+		is($new->safe_psql('restored', 'SELECT revops.process()'), '700', 'what waited is taken, and only that');
+	}
+	is($new->safe_psql('restored', $result), $truth, 'the results are as if there had been no restore');
+	is($new->safe_psql('restored', 'SELECT revops.process()'), '0', 'nothing is left');
+	my $index = $new->safe_psql('restored', q{SELECT count(*) FROM pg_index WHERE indrelid = 'revops.event_20260401'::regclass});
+	is($index, $old->safe_psql('postgres', q{SELECT count(*) FROM pg_index WHERE indrelid = 'revops.event_20260401'::regclass}), 'a partition has its indexes');
+	$new->stop;
+}
+done_testing();
