@@ -1,4 +1,6 @@
 -- The stream: whatever the order of arrival, the size of batches and the number of lanes, results are those of one pass.
+-- by hand: no worker may be quicker
+DO $$ BEGIN PERFORM revops.stop_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;
 CREATE SCHEMA s;
 SELECT revops.put_signal('view', 'interest', 1, '{"kind": "view"}') AS version;
 SELECT revops.put_signal('price', 'price', 4, '{"kind": "view", "object": {"prefix": "/price"}}', daily_cap => 9) AS version;
@@ -150,5 +152,7 @@ SELECT s.reset();
 SELECT revops.drop_signal(n) FROM unnest(ARRAY['view', 'price', 'call']) n;
 SELECT revops.drop_rule(n) FROM unnest(ARRAY['long', 'thrice', 'stay', 'night']) n;
 TRUNCATE revops.signal, revops.moment_rule, revops.person, revops.repair_request;
+DELETE FROM revops.intent;
 SET client_min_messages = warning;
 DROP SCHEMA s CASCADE;
+DO $$ BEGIN PERFORM revops.start_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;

@@ -10,6 +10,8 @@ trap 'rm -rf "$work"' EXIT
 build_and_install
 
 log=$work/check.log
+# what the package makes at boot, for its sockets: a container has not booted
+[ -d /var/run/postgresql ] || install -d -m 2775 -o postgres -g postgres /var/run/postgresql
 say "Testing on $("$PG_CONFIG" --version) ..."
 # -i: a failure in one kind of test does not hide the others; what make then says of it is looked for below
 as_postgres pg_virtualenv -v "$PGV" \

@@ -321,6 +321,7 @@ BEGIN
             WHEN lock_not_available THEN
                 RAISE WARNING 'no partition was made for %: revops.event is in use', at
                     USING HINT = 'It will be at the next run. Long transactions that write events delay it.';
+                EXIT;    -- each try makes writers wait
         END;
     END LOOP;
     RETURN (SELECT count(*) FROM revops.event_partitions()) - known;

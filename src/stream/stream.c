@@ -260,22 +260,41 @@ AnswerTasks(Pass *pass, const EventList *list, int from, int to)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Moments to the moment table, and to the task room. */
+/* Moments to the moment table, and to the task room. A card may be answered already, where its moment was found late. */
 static void
-WriteMoments(MomentPass *moments)
+WriteMoments(Pass *pass, MomentPass *moments)
 {
+	static SqlPlan answered = {
+		"SELECT revops.answer_tasks($2, $3, array_agg(x.rep), array_agg(x.person), array_agg(x.account), array_agg(x.opportunity),"
+		" array_agg(x.occurred_at), array_agg(x.event_id)) FROM"
+		" (SELECT DISTINCT e.rep, e.person, e.account, e.opportunity, e.occurred_at, e.event_id"
+		" FROM revops.moment m JOIN LATERAL (SELECT * FROM revops.event p WHERE p.person = m.person AND p.occurred_at >= m.occurred_at"
+		" UNION ALL SELECT * FROM revops.event a WHERE a.account = m.account AND a.occurred_at >= m.occurred_at) e"
+		" ON e.side = 'rep' AND e.rep IS NOT NULL AND e.channel <> 'crm' AND NOT e.ahead"
+		" AND e.properties->'automatic' IS DISTINCT FROM 'true' AND e.properties->>'direction' IS DISTINCT FROM 'inbound'"
+		" WHERE m.moment_id = ANY ($1) AND m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval) x"
+		" HAVING count(*) > 0",
+		3, {UUIDARRAYOID, INT4OID, INT4OID}
+	};
 	static SqlPlan open_tasks = {"SELECT revops.open_tasks($1)", 1, {UUIDARRAYOID}};
 	static SqlPlan cancel_tasks = {"SELECT revops.cancel_tasks($1)", 1, {UUIDARRAYOID}};
 	Datum		opened,
 				retracted;
 	int			nopened,
 				nretracted;
+	bool		isnull;
 
 	MomentPassWrite(moments, &opened, &nopened, &retracted, &nretracted);
 	if (nretracted > 0)
 		SqlRun(&cancel_tasks, &retracted, NULL);
 	if (nopened > 0)
+	{
+		Datum		args[3] = {opened, Int32GetDatum(pass->lane), Int32GetDatum(pass->lanes)};
+
 		SqlRun(&open_tasks, &opened, NULL);
+		if (DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) > 0)
+			SqlRun(&answered, args, NULL);
+	}
 }
 
 /* The events [from, to) through all rooms; the cursor's position is after them. */
@@ -296,7 +315,7 @@ Apply(Pass *pass, EventList *list, int from, int to)
 	}
 	ScoreFinish(scores, pass->consumed);
 	MomentPassFinish(moments, pass->consumed);
-	WriteMoments(moments);
+	WriteMoments(pass, moments);
 	AnswerTasks(pass, list, from, to);
 	pass->memory = Max(pass->memory, MemoryContextMemAllocated(CurrentMemoryContext, true));
 }
@@ -459,7 +478,7 @@ RunRepair(Pass *pass, void *arg)
 	if (r->since < DT_NOEND)
 	{
 		MomentPassRepair(moments, r->kind, r->subject, r->since, pass->consumed);
-		WriteMoments(moments);
+		WriteMoments(pass, moments);
 	}
 }
 

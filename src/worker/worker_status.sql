@@ -30,4 +30,4 @@ COMMENT ON COLUMN revops.stream_status.passes IS 'Passes that took something, ev
 COMMENT ON COLUMN revops.stream_status.last_pass_at IS 'When the last of them was';
 COMMENT ON COLUMN revops.stream_status.repairs IS 'Subjects that wait for a repair';
 COMMENT ON COLUMN revops.stream_status.last_error IS 'The worker''s last error, if it had one';
-COMMENT ON COLUMN revops.stream_status.memory IS 'Bytes that its last pass used at the most';
+COMMENT ON COLUMN revops.stream_status.memory IS 'Bytes that a pass of it used at the most';
