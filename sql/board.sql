@@ -119,11 +119,6 @@ INSERT INTO revops.task_plan (subject, task_id, rank, plan, title, channel, mess
 SELECT task_id, status, territory, unit, owner_name, customer, account_name, seconds_left, level, told, next_at, plans, best_plan
 FROM revops.task_board ORDER BY task_id;
 
--- boards run with the rights of who asks
-SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'revops'::regnamespace AND c.relkind = 'v'
-    AND c.relname IN ('moment_outcome', 'moment_board', 'top_moments', 'silent_high_intent', 'moment_heatmap', 'touchpoint_audit', 'task_board')
-    AND 'security_invoker=true' = ANY (c.reloptions) ORDER BY 1;
-
 SELECT revops.local_time('2026-03-29 01:30+00', z) FROM unnest(ARRAY['Europe/London', 'Asia/Shanghai', 'Mars/Base', '', repeat('x', 300)]) z;
 SELECT revops.local_time('infinity', 'UTC'), revops.local_time('294276-12-31 23:00+00', 'Asia/Shanghai');
 

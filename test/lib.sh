@@ -61,6 +61,12 @@ copy_tree() {
 		--exclude=./results --exclude=./output_iso --exclude=./tmp_check --exclude='./regression.*' -cf - . | tar -C "$tree" -xf -
 	# an upgrade script is part of the source, the full install script is not
 	find "$root" -maxdepth 1 -name 'pg_revops--*--*.sql' -exec cp {} "$tree" \;
+	# the real data that some tests read, where it is there, next to the copy as it is next to the tree
+	if [ -d "$root/../shared/data" ]; then
+		mkdir "$work/shared"
+		cp -R "$root/../shared/data" "$work/shared/data"
+		chmod -R u+w "$work/shared"
+	fi
 	chown -R postgres: "$work"
 }
 

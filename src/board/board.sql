@@ -21,7 +21,7 @@ $$;
 COMMENT ON FUNCTION revops.board_since() IS 'How far back the boards look: revops.board_days before revops.now()';
 
 -- One row for each moment that stands: its card, its answer, and whether the customer bought.
-CREATE VIEW revops.moment_outcome WITH (security_invoker) AS
+CREATE VIEW revops.moment_outcome AS
 SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.person, c.account, m.opportunity, m.channel, m.object, m.strength,
        m.occurred_at, coalesce(t.territory, a.territory, u.territory) AS territory, u.unit, r.rep,
        t.task_id, CASE WHEN t.answered_at > revops.now() THEN 'open' ELSE t.status END AS status, t.due_at,
@@ -94,7 +94,7 @@ COMMENT ON COLUMN revops.moment_outcome.response_time IS 'From the moment to the
 COMMENT ON COLUMN revops.moment_outcome.converted_at IS 'When the customer bought within 72 hours: an opportunity won, or an event of revops.conversion_kinds';
 COMMENT ON COLUMN revops.moment_outcome.mature IS 'Whether its 72 hours are over';
 
-CREATE VIEW revops.moment_board WITH (security_invoker) AS
+CREATE VIEW revops.moment_board AS
 SELECT CASE WHEN grouping(o.unit) = 1 THEN 'territory' WHEN grouping(o.rep) = 1 THEN 'unit' ELSE 'rep' END AS level,
        o.territory, o.unit, o.rep,
        count(*) AS moments,
@@ -132,7 +132,7 @@ COMMENT ON COLUMN revops.moment_board.conversion_rate IS 'converted / mature';
 COMMENT ON COLUMN revops.moment_board.immature IS 'Moments whose 72 hours are still running: too early to tell';
 COMMENT ON COLUMN revops.moment_board.immature_converted IS 'How many of those customers bought already';
 
-CREATE VIEW revops.top_moments WITH (security_invoker) AS
+CREATE VIEW revops.top_moments AS
 SELECT x.territory, x.day, x.rank::int AS rank, x.moment_id, x.rule, r.title, x.subject_kind, x.subject,
        coalesce(p.name, x.person) AS person_name, coalesce(a.name, x.account) AS account_name,
        x.strength, x.occurred_at, x.rep, x.status, x.answered_at, x.response_time, x.in_line
@@ -167,7 +167,7 @@ COMMENT ON COLUMN revops.top_moments.answered_at IS 'When the customer was answe
 COMMENT ON COLUMN revops.top_moments.response_time IS 'From the moment to the answer';
 COMMENT ON COLUMN revops.top_moments.in_line IS 'Whether it was answered within the line; NULL while that can still happen';
 
-CREATE VIEW revops.silent_high_intent WITH (security_invoker) AS
+CREATE VIEW revops.silent_high_intent AS
 WITH visit AS MATERIALIZED (
     SELECT e.person, e.account, e.channel, e.object, e.kind, e.dwell, e.occurred_at, e.event_id,
            e.occurred_at - lag(e.occurred_at + coalesce(e.dwell, interval '0')) OVER w > interval '30 minutes' AS starts
@@ -214,7 +214,7 @@ COMMENT ON COLUMN revops.silent_high_intent.intent IS 'The hottest intent';
 COMMENT ON COLUMN revops.silent_high_intent.score IS 'Its score';
 COMMENT ON COLUMN revops.silent_high_intent.silent_for IS 'How long ago the last event was';
 
-CREATE VIEW revops.moment_heatmap WITH (security_invoker) AS
+CREATE VIEW revops.moment_heatmap AS
 SELECT x.object, x.hour, count(*) AS moments, count(DISTINCT (x.subject_kind, x.subject)) AS subjects, avg(x.strength) AS strength
 FROM (
     SELECT m.object, m.subject_kind, m.subject, m.strength,
@@ -234,7 +234,7 @@ COMMENT ON COLUMN revops.moment_heatmap.moments IS 'Moments';
 COMMENT ON COLUMN revops.moment_heatmap.subjects IS 'Different subjects';
 COMMENT ON COLUMN revops.moment_heatmap.strength IS 'Mean strength';
 
-CREATE VIEW revops.touchpoint_audit WITH (security_invoker) AS
+CREATE VIEW revops.touchpoint_audit AS
 WITH recent AS (
     SELECT e.channel, date_trunc('hour', e.occurred_at) AS hour, e.occurred_at, e.ahead,
            (e.account IS NOT NULL OR p.account IS NOT NULL OR k.account IS NOT NULL) AS tied,
@@ -270,7 +270,7 @@ COMMENT ON COLUMN revops.touchpoint_audit.last_seen_at IS 'When the last one occ
 COMMENT ON COLUMN revops.touchpoint_audit.silent IS 'Nothing for more than a day, and for longer than it ever paused in this time';
 COMMENT ON COLUMN revops.touchpoint_audit.ahead IS 'Events that lay ahead of the clock: the sender''s clock is wrong';
 
-CREATE VIEW revops.task_board WITH (security_invoker) AS
+CREATE VIEW revops.task_board AS
 SELECT t.task_id, t.status, t.title, t.territory, t.unit, t.owner, r.name AS owner_name,
        t.person, t.account, t.opportunity,
        coalesce(p.name, t.person, a.name, t.account, t.subject) AS customer, coalesce(a.name, t.account) AS account_name,

@@ -107,6 +107,7 @@ if wanted latency; then
 	row "Commit to moment, p95" "$p95 ms" - 0
 	row "Commit to moment, p99" "$p99 ms" "< 50 ms" "$p99" "<" 50
 	row "Commit to moment, longest" "$max ms" - 0
+	row "Events a pass, time of the last pass" "$(sql -F ', ' -c "SELECT round(avg(l.events / greatest(l.passes, 1)), 1), w.pass_time FROM revops.stream_lane l JOIN revops.worker_stats() w USING (lane) GROUP BY 2")" - 0
 	row "Start of the INSERT to moment, p50 / p99" "$s50 / $s99 ms" - 0
 	sql -c "ALTER SYSTEM RESET track_commit_timestamp"
 	"$PGBIN/pg_ctl" -D "$dir/data" -m fast -w stop >/dev/null; start

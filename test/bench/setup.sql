@@ -13,14 +13,13 @@ BEGIN
 	IF run THEN PERFORM revops.start_worker(); ELSE PERFORM revops.stop_worker(); END IF;
 END $$;
 
--- wait until so many lanes have taken everything that is committed now
+-- wait until so many lanes have taken all events that are committed now
 CREATE PROCEDURE bench.caught_up(want int) LANGUAGE plpgsql AS $$
 DECLARE
-	since xid8 := pg_current_xact_id();
+	since xid8 := (SELECT txid FROM revops.event ORDER BY txid DESC LIMIT 1);
 BEGIN
-	COMMIT;
 	LOOP
-		EXIT WHEN (SELECT count(*) = want AND bool_and(target IS NULL AND pg_visible_in_snapshot(since, done)) FROM revops.stream_lane);
+		EXIT WHEN since IS NULL OR (SELECT count(*) = want AND bool_and(target IS NULL AND pg_visible_in_snapshot(since, done)) FROM revops.stream_lane);
 		COMMIT;
 		PERFORM pg_sleep(0.02);
 	END LOOP;

@@ -15,7 +15,7 @@ fi
 # the mirror that this machine itself uses
 mirror=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(SUITE)' 2>/dev/null |
 	awk -F'|' '$2 == "Debian" && $1 !~ /security/ { print $1; exit }')
-mirror=${MIRROR:-${mirror:-http://deb.debian.org/debian}}
+mirror=${MIRROR:-$mirror}
 
 base=$(mktemp -d "${TMPDIR:-/var/tmp}/pg_revops_matrix.XXXXXX")
 trap 'rm -rf --one-file-system "$base"' EXIT
@@ -32,7 +32,7 @@ for suite in $suites; do
 	esac
 	list=${packages/postgresql-server-dev-all/postgresql-server-dev-$v},postgresql-$v-cron
 	if ! mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
-		--include="$list" "$suite" "$rootfs" "$mirror" >"$base/$suite.log" 2>&1; then
+		--include="$list" "$suite" "$rootfs" ${mirror:+"$mirror"} >"$base/$suite.log" 2>&1; then
 		tail -40 "$base/$suite.log"
 		say "== $suite: no root file system"
 		total_failed=$((total_failed + 1)) ok=0
@@ -41,6 +41,10 @@ for suite in $suites; do
 	mkdir "$rootfs/src"
 	tar -C "$root" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=./results --exclude=./tmp_check \
 		--exclude=./output_iso -cf - . | tar -C "$rootfs/src" -xf -
+	if [ -d "$root/../shared/data" ]; then
+		mkdir "$rootfs/shared"
+		cp -R "$root/../shared/data" "$rootfs/shared/data"
+	fi
 	rc=0
 	unshare --mount --propagation private bash -c '
 		set -e
