@@ -1,6 +1,7 @@
 -- The stream: whatever the order of arrival, the size of batches and the number of lanes, results are those of one pass.
 -- by hand: no worker may be quicker
 DO $$ BEGIN PERFORM revops.stop_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;
+TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.stream_lane, revops.failed_event, revops.repair_request;
 CREATE SCHEMA s;
 SELECT revops.put_signal('view', 'interest', 1, '{"kind": "view"}') AS version;
 SELECT revops.put_signal('price', 'price', 4, '{"kind": "view", "object": {"prefix": "/price"}}', daily_cap => 9) AS version;

@@ -8,8 +8,9 @@
  *	- restamps a row that logical replication applies: a foreign transaction id means nothing here;
  *	- drops a row whose event_id is there already, in whichever leaf. An id that this backend has just made is not looked
  *	  for. Others are looked for in each leaf's unique index, with a dirty snapshot, as the unique index itself does it: rows
- *	  of this very statement are seen, and another transaction that is writing the same id is waited for. So sending an event
- *	  twice changes nothing and raises nothing;
+ *	  of this very statement are seen, and another transaction that is writing the same id is waited for. Between the search
+ *	  and the index entry, which other searches find, a lock on the id keeps others from searching for it; only that of the
+ *	  latest row is held. So sending an event twice changes nothing and raises nothing, whoever else sends it;
  *	- bounds the keys' length, and marks events from ahead of the clock;
  *	- has the worker woken at commit.
  *
@@ -31,7 +32,9 @@
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "partitioning/partdesc.h"
 #include "storage/lmgr.h"
@@ -99,6 +102,12 @@ static const struct config_enum_entry partition_intervals[] = {
 	{NULL, 0, false}
 };
 
+/* Tells locks on event ids from users' advisory locks, which have 1 or 2 there. */
+#define EVENT_ID_LOCK	20
+
+static LOCKTAG id_lock;			/* of the latest row whose id was looked for */
+static bool id_locked = false;
+
 static bool callbacks_registered = false;
 static bool wrote_events = false;	/* in this transaction */
 
@@ -112,6 +121,27 @@ static int	nleaves = 0;
 static bool leaves_valid = false;
 static bool leaves_locked = false;	/* by this transaction, and no subtransaction has taken it back */
 
+/* A lock of the session, since one of the transaction could be released only by the statement that took it. */
+static void
+LockEventId(const pg_uuid_t *id)
+{
+	uint64		h = hash_bytes_extended(id->data, UUID_LEN, 0);
+
+	SET_LOCKTAG_ADVISORY(id_lock, MyDatabaseId, (uint32) (h >> 32), (uint32) h, EVENT_ID_LOCK);
+	(void) LockAcquire(&id_lock, ExclusiveLock, true, false);
+	id_locked = true;
+}
+
+static void
+UnlockEventId(void)
+{
+	if (id_locked)
+	{
+		id_locked = false;
+		(void) LockRelease(&id_lock, ExclusiveLock, true);
+	}
+}
+
 /* Wake the stream once the transaction's events can be seen. */
 static void
 CaptureXactCallback(XactEvent event, void *arg)
@@ -119,11 +149,13 @@ CaptureXactCallback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
+			UnlockEventId();
 			if (wrote_events && capture_wake_hook != NULL)
 				capture_wake_hook();
 			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			UnlockEventId();
 			wrote_events = false;
 			leaves_locked = false;
 			break;
@@ -443,8 +475,16 @@ revops_event_before_insert(PG_FUNCTION_ARGS)
 	id = slot_getattr(slot, info->columns[COL_EVENT_ID], &isnull);
 	if (isnull)
 		return PointerGetDatum(trigdata->tg_trigtuple); /* the executor says which column must not be NULL */
-	if (!UuidTakeFresh(DatumGetUUIDP(id)) && EventExists(rel, id))
-		return PointerGetDatum(NULL);
+	UnlockEventId();			/* of the row before, which others can find by now */
+	if (!UuidTakeFresh(DatumGetUUIDP(id)))
+	{
+		LockEventId(DatumGetUUIDP(id));
+		if (EventExists(rel, id))
+		{
+			UnlockEventId();
+			return PointerGetDatum(NULL);
+		}
+	}
 
 	{
 		Datum		at = slot_getattr(slot, info->columns[COL_OCCURRED_AT], &isnull);

@@ -11,12 +11,11 @@
  *
  * Subjects that were asked to be repaired (identify(), a person's new account) are computed anew after the batch.
  */
-#include "stream/stream.h"
+#include "stream/pass.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "event/event.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "moment/pass.h"
@@ -28,25 +27,12 @@
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #define REPAIRS_PER_PASS	200
 
 static int	batch_size = STREAM_DEFAULT_BATCH;
 static int	work_memory = STREAM_DEFAULT_MEMORY;	/* kB */
-
-/* One pass at work */
-typedef struct Pass
-{
-	int			lane;
-	int			lanes;
-	Consumed   *consumed;
-	TimestampTz frontier;
-	int64		failed;
-	bool		advance;		/* events taken move the position (not those of a retry) */
-	Size		memory;
-} Pass;
 
 void
 StreamInit(void)
@@ -202,13 +188,6 @@ IsAnswer(const Event *e)
 	return answer;
 }
 
-static Datum
-TextOrNull(Str s, bool *isnull)
-{
-	*isnull = s.data == NULL;
-	return *isnull ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(s.data, s.len));
-}
-
 /* The batch's answers to the task room, all at once. */
 static void
 AnswerTasks(Pass *pass, const EventList *list, int from, int to)
@@ -298,8 +277,8 @@ WriteMoments(Pass *pass, MomentPass *moments)
 }
 
 /* The events [from, to) through all rooms; the cursor's position is after them. */
-static void
-Apply(Pass *pass, EventList *list, int from, int to)
+void
+PassApply(Pass *pass, EventList *list, int from, int to)
 {
 	ScorePass  *scores = ScoreBegin(pass->lane, pass->lanes);
 	MomentPass *moments = MomentPassBegin(pass->lane, pass->lanes);
@@ -318,146 +297,6 @@ Apply(Pass *pass, EventList *list, int from, int to)
 	WriteMoments(pass, moments);
 	AnswerTasks(pass, list, from, to);
 	pass->memory = Max(pass->memory, MemoryContextMemAllocated(CurrentMemoryContext, true));
-}
-
-/* Is this the fault of what was being analysed? What is not (cancel, resources, locks, the system) is tried again whole. */
-static bool
-IsEventsFault(const ErrorData *e)
-{
-	static const char *const classes[] = {"0A", "20", "21", "22", "23", "2B", "2F", "34", "38", "39", "42", "44", "54", "P0", "XX"};
-	const char *state = unpack_sql_state(e->sqlerrcode);
-
-	for (int i = 0; i < lengthof(classes); i++)
-		if (strncmp(state, classes[i], 2) == 0)
-			return true;
-	return false;
-}
-
-typedef void (*Work) (Pass *pass, void *arg);
-
-/* Do some work in a subtransaction. Returns NULL, or the error that undid it if that is an event's fault; others are thrown on. */
-static ErrorData *
-Guarded(Pass *pass, Work work, void *arg)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(pass, arg);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
-	if (error != NULL && !IsEventsFault(error))
-		ReThrowError(error);
-	return error;
-}
-
-typedef struct Range
-{
-	EventList  *list;
-	int			from;
-	int			to;
-} Range;
-
-static void
-ApplyRange(Pass *pass, void *arg)
-{
-	Range	   *r = arg;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops batch", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-
-	Apply(pass, r->list, r->from, r->to);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-}
-
-/* Put an event in quarantine. */
-static void
-Quarantine(Pass *pass, const Event *e, const ErrorData *error)
-{
-	static SqlPlan put = {
-		"INSERT INTO revops.failed_event AS f (event_id, lane, occurred_at, person, account, kind, sqlstate, error)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-		" ON CONFLICT (event_id, lane) DO UPDATE SET attempts = f.attempts + 1, sqlstate = excluded.sqlstate,"
-		" error = excluded.error, failed_at = excluded.failed_at",
-		8, {UUIDOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
-	};
-	Datum		v[8];
-	bool		null[8] = {false};
-
-	v[0] = UUIDPGetDatum(&e->event_id);
-	v[1] = Int32GetDatum(pass->lane);
-	v[2] = TimestampTzGetDatum(e->occurred_at);
-	v[3] = TextOrNull(e->person, &null[3]);
-	v[4] = TextOrNull(e->account, &null[4]);
-	v[5] = TextOrNull(e->kind, &null[5]);
-	v[6] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-	v[7] = CStringGetTextDatum(error->message ? error->message : "unknown error");
-	SqlRun(&put, v, null);
-	if (pass->consumed->failed == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(pg_uuid_t),.entrysize = sizeof(pg_uuid_t),.hcxt = CurrentMemoryContext};
-
-		pass->consumed->failed = hash_create("revops failed events", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
-	hash_search(pass->consumed->failed, &e->event_id, HASH_ENTER, NULL);
-	pass->failed++;
-	ereport(LOG,
-			(errmsg("pg_revops: an event failed and is in quarantine: %s", error->message ? error->message : "unknown error"),
-			 errhint("See revops.failed_event; when the cause is mended, SELECT revops.retry_failed().")));
-}
-
-/* The events [from, to), with those in quarantine whose analysis fails. */
-static void
-ApplyHalving(Pass *pass, EventList *list, int from, int to)
-{
-	Range		r = {list, from, to};
-	Consumed   *c = pass->consumed;
-	uint64		txid = c->pos_txid;
-	pg_uuid_t	id = c->pos_id;
-	ErrorData  *error;
-
-	CHECK_FOR_INTERRUPTS();
-	if (pass->advance)
-	{
-		c->pos_txid = list->events[to - 1].txid;
-		c->pos_id = list->events[to - 1].event_id;
-	}
-	error = Guarded(pass, ApplyRange, &r);
-	if (error == NULL)
-	{
-		for (int i = from; i < to; i++)
-			if (!list->events[i].ahead)
-				pass->frontier = Max(pass->frontier, list->events[i].occurred_at);
-		return;
-	}
-	if (to - from == 1)
-		Quarantine(pass, &list->events[from], error);
-	else
-	{
-		int			mid = from + (to - from) / 2;
-
-		c->pos_txid = txid;
-		c->pos_id = id;
-		ApplyHalving(pass, list, from, mid);
-		ApplyHalving(pass, list, mid, to);
-	}
-	FreeErrorData(error);
 }
 
 typedef struct Repair

@@ -1,0 +1,36 @@
+/*
+ * pass.h
+ *	  What the files of this room share: a pass at work, and its quarantine.
+ */
+#ifndef REVOPS_STREAM_PASS_H
+#define REVOPS_STREAM_PASS_H
+
+#include "event/event.h"
+#include "stream/stream.h"
+
+/* One pass at work */
+typedef struct Pass
+{
+	int			lane;
+	int			lanes;
+	Consumed   *consumed;
+	TimestampTz frontier;
+	int64		failed;
+	bool		advance;		/* events taken move the position (not those of a retry) */
+	Size		memory;
+} Pass;
+
+typedef void (*Work) (Pass *pass, void *arg);
+
+/* stream.c: the events [from, to) through all rooms; the cursor's position is after them */
+extern void PassApply(Pass *pass, EventList *list, int from, int to);
+
+/* quarantine.c: some work in a subtransaction: NULL, or the error that undid it if that is an event's fault; others are thrown on */
+extern ErrorData *Guarded(Pass *pass, Work work, void *arg);
+
+/* quarantine.c: the events [from, to), with those in quarantine whose analysis fails */
+extern void ApplyHalving(Pass *pass, EventList *list, int from, int to);
+
+extern Datum TextOrNull(Str s, bool *isnull);
+
+#endif							/* REVOPS_STREAM_PASS_H */
