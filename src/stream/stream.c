@@ -251,7 +251,7 @@ WriteMoments(Pass *pass, MomentPass *moments)
 		" UNION ALL SELECT * FROM revops.event a WHERE a.account = m.account AND a.occurred_at >= m.occurred_at) e"
 		" ON e.side = 'rep' AND e.rep IS NOT NULL AND e.channel <> 'crm' AND NOT e.ahead"
 		" AND e.properties->'automatic' IS DISTINCT FROM 'true' AND e.properties->>'direction' IS DISTINCT FROM 'inbound'"
-		" WHERE m.moment_id = ANY ($1) AND m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval) x"
+		" WHERE m.moment_id = ANY ($1) AND m.occurred_at + interval '0' > revops.now() - current_setting('revops.task_max_age')::interval) x"
 		" HAVING count(*) > 0",
 		3, {UUIDARRAYOID, INT4OID, INT4OID}
 	};

@@ -317,12 +317,13 @@ BEGIN
         RETURN 0;
     END IF;
 
+    -- moments are few and known by id: the sum keeps the planner from going by the index on occurred_at instead
     -- a moment that came back after it was retracted gets its card back
     WITH again AS (
         UPDATE revops.task t
         SET status = CASE WHEN t.claimed_by IS NULL THEN 'open' ELSE 'claimed' END, cancelled_at = NULL
         FROM revops.moment m
-        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at >= oldest
+        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at + interval '0' >= oldest
           AND t.subject = m.subject AND t.moment_id = m.moment_id AND t.status = 'cancelled'
         RETURNING t.subject, t.task_id
     ), resumed AS (
@@ -346,7 +347,7 @@ BEGIN
         LEFT JOIN revops.rep rs ON rs.rep = CASE WHEN m.subject_kind = 'rep' THEN m.subject END AND rs.active
         LEFT JOIN revops.rep ro ON ro.rep = o.owner AND ro.active
         LEFT JOIN revops.rep ra ON ra.rep = a.owner AND ra.active
-        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.owner IS NULL
+        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at + interval '0' >= oldest AND m.owner IS NULL
         ORDER BY m.occurred_at, m.moment_id
     ) r;
 
@@ -399,6 +400,9 @@ BEGIN
     FROM unnest(ids, subjects, owners) AS r (moment_id, subject, owner)
     WHERE m.subject = r.subject COLLATE "C" AND m.moment_id = r.moment_id;
 
+    IF NOT EXISTS (SELECT FROM revops.moment m WHERE m.moment_id = ANY (open_tasks.moments) AND m.playbook IS NOT NULL) THEN
+        RETURN back;
+    END IF;
     WITH
     card AS MATERIALIZED (
         SELECT nextval('revops.task_id_seq') AS task_id, c.*
@@ -421,7 +425,7 @@ BEGIN
                 LEFT JOIN revops.person p ON p.person = coalesce(m.person, CASE WHEN m.subject_kind = 'person' THEN m.subject END)
                 LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(m.opportunity, CASE WHEN m.subject_kind = 'opportunity' THEN m.subject END)
                 LEFT JOIN revops.account a ON a.account = coalesce(m.account, CASE WHEN m.subject_kind = 'account' THEN m.subject END, o.account, p.account)
-                WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.playbook IS NOT NULL
+                WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at + interval '0' >= oldest AND m.playbook IS NOT NULL
                   AND NOT EXISTS (SELECT FROM revops.task t WHERE t.subject = m.subject AND t.moment_id = m.moment_id)
             ) r
             JOIN revops.playbook b ON b.playbook = r.playbook
