@@ -19,8 +19,8 @@ CheckAsOf(char **newval, void **extra, GucSource source)
 {
 	TimestampTz *parsed;
 	MemoryContext oldcontext = CurrentMemoryContext;
-	bool		ok = true;
-	TimestampTz value = DT_NOEND;
+	volatile bool ok = true;
+	volatile TimestampTz value = DT_NOEND;
 
 	if (*newval != NULL && **newval != '\0')
 	{

@@ -16,6 +16,11 @@
 #include "varatt.h"
 #endif
 
+/* 18 has pg_noreturn in front, and no pg_attribute_noreturn() behind */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 18 added the instrumentation argument */
 #if PG_VERSION_NUM >= 180000
 #define REVOPS_INDEX_BEGINSCAN(heap, index, snap, nkeys) \

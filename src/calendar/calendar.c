@@ -4,6 +4,8 @@
  */
 #include "calendar/calendar.h"
 
+#include "common/int.h"
+
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

@@ -28,10 +28,10 @@ typedef struct JsonDoc
 typedef struct Predicate Predicate;
 
 extern JsonDoc *JsonDocOpen(const char *what, const char *text);	/* ERROR with line and column on a syntax error, duplicate keys, depth, size */
-extern void JsonDocError(const JsonDoc *doc, const char *path, const char *expected) pg_attribute_noreturn();	/* names line, column, path */
+pg_noreturn extern void JsonDocError(const JsonDoc *doc, const char *path, const char *expected);	/* names line, column, path */
 
 /* ERROR at the key `key` of the object at `path`: it is not known there; expected lists those that are */
-extern void JsonDocKeyError(const JsonDoc *doc, const char *path, const char *key, const char *expected) pg_attribute_noreturn();
+pg_noreturn extern void JsonDocKeyError(const JsonDoc *doc, const char *path, const char *key, const char *expected);
 
 /* "$.a" and "b" -> "$.a.b"; "$.a" and 3 -> "$.a[3]"; memory: the document's */
 extern const char *JsonPath(const JsonDoc *doc, const char *path, const char *key);
