@@ -11,6 +11,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA revops TO revops_admin;
 GRANT INSERT, UPDATE, DELETE ON revops.territory, revops.unit, revops.rep, revops.account, revops.person, revops.opportunity, revops.duty
     TO revops_admin;
 
+GRANT DELETE ON revops.rejected_event, revops.failed_event, revops.calendar, revops.playbook TO revops_admin;
+
 -- what a view calls is called as whoever reads the view
 DO $$
 DECLARE

@@ -1,4 +1,4 @@
--- board: what directors, coaches and reps look at. Views run with the rights of who asks, so row security holds in them too.
+-- board: what directors, coaches and reps look at. Who may read a board needs no right on the tables behind it.
 
 -- what the boards look for beside the indexes of the tables' own rooms
 CREATE INDEX opportunity_won ON revops.opportunity (account, closed_at) WHERE status = 'won';

@@ -155,20 +155,26 @@ EventList *
 ReadBatch(const Consumed *consumed, int64 max_events, Size max_bytes, bool *exhausted)
 {
 	EventList  *list = palloc0(sizeof(EventList));
-	Relation	parent = table_open(RevopsRelid("event"), AccessShareLock);
-	PartitionDesc parts = RelationGetPartitionDesc(parent, true);
+	Relation	parent;
+	PartitionDesc parts;
 	int			nranges,
 				nleaves = 0;
 	TxRange    *ranges = BatchRanges(consumed, &nranges);
-	Leaf	   *leaves = palloc0((parts->nparts + 1) * sizeof(Leaf));
-	Leaf	  **live = palloc((parts->nparts + 1) * sizeof(Leaf *));
+	Leaf	   *leaves;
+	Leaf	  **live;
 	int			nlive = 0;
 	Size		bytes = 0;
 	Datum	   *values = NULL;
 	bool	   *isnull = NULL;
 
 	*exhausted = true;
+
+	/* the snapshot before the list of leaves: rows that move to a leaf of a later list are still seen where they were */
 	PushActiveSnapshot(GetLatestSnapshot());
+	parent = table_open(RevopsRelid("event"), AccessShareLock);
+	parts = RelationGetPartitionDesc(parent, true);
+	leaves = palloc0((parts->nparts + 1) * sizeof(Leaf));
+	live = palloc((parts->nparts + 1) * sizeof(Leaf *));
 	for (int p = 0; p < parts->nparts && nranges > 0; p++)
 	{
 		Leaf	   *leaf = &leaves[nleaves];

@@ -247,11 +247,12 @@ WriteMoments(Pass *pass, MomentPass *moments)
 		"SELECT revops.answer_tasks($2, $3, array_agg(x.rep), array_agg(x.person), array_agg(x.account), array_agg(x.opportunity),"
 		" array_agg(x.occurred_at), array_agg(x.event_id)) FROM"
 		" (SELECT DISTINCT e.rep, e.person, e.account, e.opportunity, e.occurred_at, e.event_id"
-		" FROM revops.moment m JOIN LATERAL (SELECT * FROM revops.event p WHERE p.person = m.person AND p.occurred_at >= m.occurred_at"
+		" FROM unnest($1) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m"
+		" JOIN LATERAL (SELECT * FROM revops.event p WHERE p.person = m.person AND p.occurred_at >= m.occurred_at"
 		" UNION ALL SELECT * FROM revops.event a WHERE a.account = m.account AND a.occurred_at >= m.occurred_at) e"
 		" ON e.side = 'rep' AND e.rep IS NOT NULL AND e.channel <> 'crm' AND NOT e.ahead"
 		" AND e.properties->'automatic' IS DISTINCT FROM 'true' AND e.properties->>'direction' IS DISTINCT FROM 'inbound'"
-		" WHERE m.moment_id = ANY ($1) AND m.occurred_at + interval '0' > revops.now() - current_setting('revops.task_max_age')::interval) x"
+		" WHERE m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval) x"
 		" HAVING count(*) > 0",
 		3, {UUIDARRAYOID, INT4OID, INT4OID}
 	};

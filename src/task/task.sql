@@ -317,13 +317,13 @@ BEGIN
         RETURN 0;
     END IF;
 
-    -- moments are few and known by id: the sum keeps the planner from going by the index on occurred_at instead
+    -- each moment is looked up by its id (OFFSET 0): a plan made while the table was small must not go over all of it later
     -- a moment that came back after it was retracted gets its card back
     WITH again AS (
         UPDATE revops.task t
         SET status = CASE WHEN t.claimed_by IS NULL THEN 'open' ELSE 'claimed' END, cancelled_at = NULL
-        FROM revops.moment m
-        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at + interval '0' >= oldest
+        FROM unnest(open_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
+        WHERE m.retracted_at IS NULL AND m.occurred_at >= oldest
           AND t.subject = m.subject AND t.moment_id = m.moment_id AND t.status = 'cancelled'
         RETURNING t.subject, t.task_id
     ), resumed AS (
@@ -340,14 +340,14 @@ BEGIN
     INTO ids, subjects, owners, free_ids, free_subjects, territories
     FROM (
         SELECT m.moment_id, m.subject, coalesce(rs.rep, ro.rep, ra.rep) AS rep, a.territory
-        FROM revops.moment m
+        FROM unnest(open_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
         LEFT JOIN revops.person p ON p.person = coalesce(m.person, CASE WHEN m.subject_kind = 'person' THEN m.subject END)
         LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(m.opportunity, CASE WHEN m.subject_kind = 'opportunity' THEN m.subject END)
         LEFT JOIN revops.account a ON a.account = coalesce(m.account, CASE WHEN m.subject_kind = 'account' THEN m.subject END, o.account, p.account)
         LEFT JOIN revops.rep rs ON rs.rep = CASE WHEN m.subject_kind = 'rep' THEN m.subject END AND rs.active
         LEFT JOIN revops.rep ro ON ro.rep = o.owner AND ro.active
         LEFT JOIN revops.rep ra ON ra.rep = a.owner AND ra.active
-        WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at + interval '0' >= oldest AND m.owner IS NULL
+        WHERE m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.owner IS NULL
         ORDER BY m.occurred_at, m.moment_id
     ) r;
 
@@ -400,7 +400,7 @@ BEGIN
     FROM unnest(ids, subjects, owners) AS r (moment_id, subject, owner)
     WHERE m.subject = r.subject COLLATE "C" AND m.moment_id = r.moment_id;
 
-    IF NOT EXISTS (SELECT FROM revops.moment m WHERE m.moment_id = ANY (open_tasks.moments) AND m.playbook IS NOT NULL) THEN
+    IF NOT EXISTS (SELECT FROM unnest(open_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m WHERE m.playbook IS NOT NULL) THEN
         RETURN back;
     END IF;
     WITH
@@ -421,11 +421,11 @@ BEGIN
                        coalesce(a.account, m.account) AS account, a.name AS account_name, a.segment, a.industry, a.territory,
                        coalesce(o.opportunity, m.opportunity) AS opportunity, o.name AS opportunity_name, o.stage, o.amount,
                        coalesce(a.properties, '{}') || coalesce(o.properties, '{}') || coalesce(p.properties, '{}') AS properties
-                FROM revops.moment m
+                FROM unnest(open_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
                 LEFT JOIN revops.person p ON p.person = coalesce(m.person, CASE WHEN m.subject_kind = 'person' THEN m.subject END)
                 LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(m.opportunity, CASE WHEN m.subject_kind = 'opportunity' THEN m.subject END)
                 LEFT JOIN revops.account a ON a.account = coalesce(m.account, CASE WHEN m.subject_kind = 'account' THEN m.subject END, o.account, p.account)
-                WHERE m.moment_id = ANY (open_tasks.moments) AND m.retracted_at IS NULL AND m.occurred_at + interval '0' >= oldest AND m.playbook IS NOT NULL
+                WHERE m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.playbook IS NOT NULL
                   AND NOT EXISTS (SELECT FROM revops.task t WHERE t.subject = m.subject AND t.moment_id = m.moment_id)
             ) r
             JOIN revops.playbook b ON b.playbook = r.playbook
@@ -554,8 +554,8 @@ DECLARE
 BEGIN
     WITH gone AS (
         UPDATE revops.task t SET status = 'cancelled', cancelled_at = revops.now()
-        FROM revops.moment m
-        WHERE m.moment_id = ANY (cancel_tasks.moments) AND t.subject = m.subject AND t.moment_id = m.moment_id
+        FROM unnest(cancel_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
+        WHERE t.subject = m.subject AND t.moment_id = m.moment_id
           AND t.status IN ('open', 'claimed')
         RETURNING t.subject, t.task_id
     ), stopped AS (
