@@ -60,11 +60,11 @@ start() {
 	q -At -F ', ' -c "SELECT '  ' || (SELECT count(*) FROM revops.account) || ' accounts', (SELECT count(*) FROM revops.person) || ' people', (SELECT count(*) FROM revops.rep) || ' reps', (SELECT count(*) FROM revops.rule) || ' rules'" >&2
 
 	step "Playing six days, and today until now: revops.as_of is the clock, revops.process() steps the stream"
-	q -f "$tree/test/demo/play.sql" 2> >(sed -u 's/^.*NOTICE:  //' >&2)
+	q -f "$tree/test/demo/play.sql" 2>&1 | sed -u 's/^.*NOTICE:  //' >&2
 
 	step "Live: customers come, the worker wakes at each commit"
 	q -o /dev/null -c 'SELECT revops.start_worker()'
-	q -c 'CALL demo.live(36)' 2> >(sed -u 's/^.*NOTICE:  //' >&2)
+	q -c 'CALL demo.live(36)' 2>&1 | sed -u 's/^.*NOTICE:  //' >&2
 
 	q -f "$tree/test/demo/report.sql"
 	echo

@@ -43,10 +43,12 @@ for my $round (1 .. 20)
 	if ($round % 2)
 	{
 		# whatever the worker is at: the postmaster restarts everything
+		$node->poll_query_until('live', 'SELECT count(pid) > 0 FROM revops.worker_stats()') or die "no worker";
 		my $pid = $node->safe_psql('live', q{SELECT coalesce(max(pid), 0) FROM revops.worker_stats() WHERE pid IS NOT NULL});
 		pour(300);
 		kill 'KILL', $pid if $pid > 0;
-		$node->poll_query_until('postgres', 'SELECT true', 't') or die "no restart";
+		# it is listed until the server has started over
+		$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)") or die "no restart";
 	}
 	else
 	{
