@@ -149,6 +149,28 @@ SELECT revops.process();
 ROLLBACK;
 SELECT revops.process(0);
 
+-- a rep's call that was taken before the late event that makes the moment answers the card all the same; an automatic mail does not
+SELECT s.reset();
+SET revops.as_of = '2026-06-01 09:10+00';
+INSERT INTO revops.rep (rep, name) VALUES ('late-rep', 'Late');
+INSERT INTO revops.account (account, name, owner) VALUES ('late-a', 'Late', 'late-rep');
+INSERT INTO revops.person (person, account) VALUES ('late-p', 'late-a');
+SELECT revops.put_playbook('late', 'Late', '[{"title": "Call", "channel": "call", "message": "Hello"}]') IS NULL AS x;
+SELECT revops.put_rule('late', '{"title": "Late", "when": {"kind": "late"}, "playbook": "late"}') AS version;
+INSERT INTO revops.event (occurred_at, person, rep, side, channel, kind, properties)
+VALUES ('2026-06-01 09:02+00', 'late-p', 'late-rep', 'rep', 'email', 'mail', '{"automatic": true}'),
+       ('2026-06-01 09:05+00', 'late-p', 'late-rep', 'rep', 'call', 'call', NULL);
+SELECT revops.process();
+INSERT INTO revops.event (occurred_at, person, kind) VALUES ('2026-06-01 09:00+00', 'late-p', 'late');
+SELECT revops.process();
+SELECT owner, status, answered_at AT TIME ZONE 'UTC' AS answered_at FROM revops.task WHERE rule = 'late';
+RESET revops.as_of;
+SELECT revops.drop_rule('late');
+DELETE FROM revops.escalation; DELETE FROM revops.task_plan; DELETE FROM revops.task;
+DELETE FROM revops.playbook WHERE playbook = 'late';
+DELETE FROM revops.rep WHERE rep = 'late-rep';
+DELETE FROM revops.account WHERE account = 'late-a';
+
 SELECT s.reset();
 SELECT revops.drop_signal(n) FROM unnest(ARRAY['view', 'price', 'call']) n;
 SELECT revops.drop_rule(n) FROM unnest(ARRAY['long', 'thrice', 'stay', 'night']) n;

@@ -127,6 +127,9 @@ extern void EventColumnMap(TupleDesc desc, AttrNumber *map);	/* EVENT_NCOLUMNS e
 /* Decode a row; strings point into the row. map NULL: the columns are in the order of EVENT_COLUMNS. */
 extern void EventDecode(const Datum *values, const bool *isnull, const AttrNumber *map, Event *e);
 
+/* Add the rows of SPI_tuptable (EVENT_COLUMNS) that `consumed` has (NULL: all), copied, and free it. */
+extern void EventListTakeResult(EventList *list, const Consumed *consumed);
+
 /* Fill in who the events' persons are known as, their accounts and time zones. SPI must be connected. */
 extern void EventResolve(EventList *list);
 

@@ -51,22 +51,12 @@ EventTimeCmp(const void *a, const void *b)
 	return EventPointCmp(x->occurred_at, &x->event_id, y->occurred_at, &y->event_id);
 }
 
-EventList *
-EventHistory(SubjectKind kind, Str subject, TimestampTz since, TimestampTz until, const Consumed *consumed)
+void
+EventListTakeResult(EventList *list, const Consumed *consumed)
 {
-	SqlPlan    *plan = kind == SUBJECT_PERSON ? &person_plan : kind == SUBJECT_ACCOUNT ? &account_plan :
-		kind == SUBJECT_OPPORTUNITY ? &opportunity_plan : &rep_plan;
-	Datum		args[3];
-	uint64		rows;
-	EventList  *list = palloc0(sizeof(EventList));
-	TupleDesc	desc;
+	SPITupleTable *table = SPI_tuptable;
 
-	args[0] = PointerGetDatum(cstring_to_text_with_len(subject.data, subject.len));
-	args[1] = TimestampTzGetDatum(since);
-	args[2] = TimestampTzGetDatum(until);
-	rows = SqlRun(plan, args, NULL);
-	desc = SPI_tuptable->tupdesc;
-	for (uint64 r = 0; r < rows; r++)
+	for (uint64 r = 0; r < table->numvals; r++)
 	{
 		Datum		values[EVENT_NCOLUMNS];
 		bool		isnull[EVENT_NCOLUMNS];
@@ -74,15 +64,30 @@ EventHistory(SubjectKind kind, Str subject, TimestampTz since, TimestampTz until
 		Event		e;
 
 		CHECK_FOR_INTERRUPTS();
-		heap_deform_tuple(SPI_tuptable->vals[r], desc, values, isnull);
+		heap_deform_tuple(table->vals[r], table->tupdesc, values, isnull);
 		EventDecode(values, isnull, NULL, &e);
 		if (consumed != NULL && !ConsumedHas(consumed, e.epoch, e.txid, &e.event_id))
 			continue;
-		tup = heap_copytuple(SPI_tuptable->vals[r]);
-		heap_deform_tuple(tup, desc, values, isnull);
+		tup = heap_copytuple(table->vals[r]);
+		heap_deform_tuple(tup, table->tupdesc, values, isnull);
 		EventDecode(values, isnull, NULL, EventListAdd(list));
 	}
-	SPI_freetuptable(SPI_tuptable);
+	SPI_freetuptable(table);
+}
+
+EventList *
+EventHistory(SubjectKind kind, Str subject, TimestampTz since, TimestampTz until, const Consumed *consumed)
+{
+	SqlPlan    *plan = kind == SUBJECT_PERSON ? &person_plan : kind == SUBJECT_ACCOUNT ? &account_plan :
+		kind == SUBJECT_OPPORTUNITY ? &opportunity_plan : &rep_plan;
+	Datum		args[3];
+	EventList  *list = palloc0(sizeof(EventList));
+
+	args[0] = PointerGetDatum(cstring_to_text_with_len(subject.data, subject.len));
+	args[1] = TimestampTzGetDatum(since);
+	args[2] = TimestampTzGetDatum(until);
+	SqlRun(plan, args, NULL);
+	EventListTakeResult(list, consumed);
 	EventResolve(list);
 	if (list->n > 1)
 		qsort(list->events, list->n, sizeof(Event), EventTimeCmp);

@@ -13,7 +13,6 @@
  */
 #include "stream/pass.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -23,7 +22,6 @@
 #include "stream/reader.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -73,32 +71,36 @@ StreamLanes(void)
 	return Max(n, 1);
 }
 
+/* The first lane. Rows that another cluster stamped make it that cluster's, with nothing taken: then they are adopted. */
+static SqlPlan make_first_lane = {
+	"INSERT INTO revops.stream_lane (lane, lanes, epoch, done)"
+	" SELECT 0, 1, coalesce((SELECT e.epoch FROM revops.event e WHERE e.epoch <> revops.stream_epoch() LIMIT 1), revops.stream_epoch()), '1:1:'"
+	" WHERE NOT EXISTS (SELECT FROM revops.stream_lane) ON CONFLICT DO NOTHING", 0
+};
+
 /*
- * Make the first lane, unless there is nothing to do yet. Nothing is made while only rows of another cluster are there and we may
- * not adopt them: a restore may be under way, and its own lanes come with it. Returns false where there is no lane.
+ * Make the first lane, unless there is nothing to do yet. Nothing is made while rows of another cluster are there and we may not
+ * adopt them: a restore may be under way, and its own lanes come with it. Returns false where there is no lane.
  */
 static bool
 FirstLane(bool adopt, bool *paused)
 {
-	static SqlPlan any = {"SELECT epoch::bigint FROM revops.event LIMIT 1", 0};
-	static SqlPlan pending = {"SELECT count(*) FROM (SELECT FROM revops.repair_request LIMIT 1) x", 0};
-	static SqlPlan make = {
-		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done) VALUES (0, 1, revops.stream_epoch(), '1:1:') ON CONFLICT DO NOTHING", 0
-	};
 	static SqlPlan exists = {"SELECT count(*) FROM revops.stream_lane", 0};
-	int64		epoch;
+	static SqlPlan any = {
+		"SELECT (EXISTS (SELECT FROM revops.event) OR EXISTS (SELECT FROM revops.repair_request))::int::bigint", 0
+	};
+	static SqlPlan foreign_rows = {"SELECT EXISTS (SELECT FROM revops.event WHERE epoch <> revops.stream_epoch())::int::bigint", 0};
 
 	if (SqlInt8(&exists, NULL, NULL, 0) > 0)
 		return true;
-	epoch = SqlInt8(&any, NULL, NULL, -1);
-	if (epoch < 0 && SqlInt8(&pending, NULL, NULL, 0) == 0)
+	if (SqlInt8(&any, NULL, NULL, 0) == 0)
 		return false;
-	if (epoch >= 0 && epoch != StreamEpoch() && !adopt)
+	if (!adopt && SqlInt8(&foreign_rows, NULL, NULL, 0) > 0)
 	{
 		*paused = true;
 		return false;
 	}
-	SqlRun(&make, NULL, NULL);
+	SqlRun(&make_first_lane, NULL, NULL);
 	return true;
 }
 
@@ -243,18 +245,15 @@ AnswerTasks(Pass *pass, const EventList *list, int from, int to)
 static void
 WriteMoments(Pass *pass, MomentPass *moments)
 {
-	static SqlPlan answered = {
-		"SELECT revops.answer_tasks($2, $3, array_agg(x.rep), array_agg(x.person), array_agg(x.account), array_agg(x.opportunity),"
-		" array_agg(x.occurred_at), array_agg(x.event_id)) FROM"
-		" (SELECT DISTINCT e.rep, e.person, e.account, e.opportunity, e.occurred_at, e.event_id"
+	static SqlPlan since = {
+		"SELECT DISTINCT ON (e.event_id) e.*"
 		" FROM unnest($1) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m"
-		" JOIN LATERAL (SELECT * FROM revops.event p WHERE p.person = m.person AND p.occurred_at >= m.occurred_at"
-		" UNION ALL SELECT * FROM revops.event a WHERE a.account = m.account AND a.occurred_at >= m.occurred_at) e"
-		" ON e.side = 'rep' AND e.rep IS NOT NULL AND e.channel <> 'crm' AND NOT e.ahead"
-		" AND e.properties->'automatic' IS DISTINCT FROM 'true' AND e.properties->>'direction' IS DISTINCT FROM 'inbound'"
-		" WHERE m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval) x"
-		" HAVING count(*) > 0",
-		3, {UUIDARRAYOID, INT4OID, INT4OID}
+		" JOIN LATERAL (SELECT " EVENT_COLUMNS " FROM revops.event p WHERE p.person = m.person AND p.occurred_at >= m.occurred_at"
+		" UNION ALL SELECT " EVENT_COLUMNS " FROM revops.event a WHERE a.account = m.account AND a.occurred_at >= m.occurred_at"
+		" UNION ALL SELECT " EVENT_COLUMNS " FROM revops.event o WHERE o.opportunity = m.opportunity AND o.occurred_at >= m.occurred_at)"
+		" e (" EVENT_COLUMNS ") ON e.side = 'rep'"
+		" WHERE m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval",
+		1, {UUIDARRAYOID}
 	};
 	static SqlPlan open_tasks = {"SELECT revops.open_tasks($1)", 1, {UUIDARRAYOID}};
 	static SqlPlan cancel_tasks = {"SELECT revops.cancel_tasks($1)", 1, {UUIDARRAYOID}};
@@ -269,11 +268,16 @@ WriteMoments(Pass *pass, MomentPass *moments)
 		SqlRun(&cancel_tasks, &retracted, NULL);
 	if (nopened > 0)
 	{
-		Datum		args[3] = {opened, Int32GetDatum(pass->lane), Int32GetDatum(pass->lanes)};
+		EventList	list = {0};
 
 		SqlRun(&open_tasks, &opened, NULL);
 		if (DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) > 0)
-			SqlRun(&answered, args, NULL);
+		{
+			SqlRun(&since, &opened, NULL);
+			EventListTakeResult(&list, NULL);
+			EventResolve(&list);
+			AnswerTasks(pass, &list, 0, list.n);
+		}
 	}
 }
 
@@ -583,7 +587,6 @@ RetryLane(int lane)
 	EventList	list = {0};
 	bool		busy;
 	int64		done = 0;
-	int			n;
 
 	if (!LockLane(lane, false, &busy))
 		return 0;
@@ -591,18 +594,8 @@ RetryLane(int lane)
 	pass.lanes = (int) SqlInt8(&lanes, NULL, NULL, 1);
 	pass.frontier = DT_NOBEGIN;
 	pass.consumed = ConsumedLoad(lane, 0, StrFrom(NULL));
-	n = (int) SqlRun(&failed, args, NULL);
-	for (int i = 0; i < n; i++)
-	{
-		Datum		values[EVENT_NCOLUMNS];
-		bool		isnull[EVENT_NCOLUMNS];
-
-		heap_deform_tuple(heap_copytuple(SPI_tuptable->vals[i]), SPI_tuptable->tupdesc, values, isnull);
-		for (int k = 0; k < EVENT_NCOLUMNS; k++)
-			if (!isnull[k] && !TupleDescAttr(SPI_tuptable->tupdesc, k)->attbyval)
-				values[k] = datumCopy(values[k], false, TupleDescAttr(SPI_tuptable->tupdesc, k)->attlen);
-		EventDecode(values, isnull, NULL, EventListAdd(&list));
-	}
+	SqlRun(&failed, args, NULL);
+	EventListTakeResult(&list, NULL);
 	EventResolve(&list);
 	for (int i = 0; i < list.n; i++)
 	{
@@ -649,10 +642,6 @@ stream_set_lanes(PG_FUNCTION_ARGS)
 {
 	static SqlPlan lock = {"LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE", 0};
 	static SqlPlan failed = {"SELECT count(*) FROM revops.failed_event", 0};
-	static SqlPlan first = {
-		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done)"
-		" SELECT 0, 1, revops.stream_epoch(), '1:1:' WHERE NOT EXISTS (SELECT FROM revops.stream_lane)", 0
-	};
 	static SqlPlan drop = {"DELETE FROM revops.stream_lane WHERE lane >= $1", 1, {INT4OID}};
 	static SqlPlan add = {
 		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done, past_epochs, frontier, events, passes, last_pass_at)"
@@ -679,7 +668,7 @@ stream_set_lanes(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("events are in quarantine, and belong to the present lanes"),
 				 errhint("Mend their cause and SELECT revops.retry_failed(), or delete them from revops.failed_event.")));
-	SqlRun(&first, NULL, NULL);
+	SqlRun(&make_first_lane, NULL, NULL);
 	SqlFinish(level);
 	was = StreamLanes();
 

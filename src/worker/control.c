@@ -194,7 +194,8 @@ revops_start_worker(PG_FUNCTION_ARGS)
 	ConditionVariableCancelSleep();
 	if (!running)
 		ereport(WARNING,
-				(errmsg("the background worker of database \"%s\" has not started within %d seconds",
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the background worker of database \"%s\" has not started within %d seconds",
 						get_database_name(MyDatabaseId), START_TIMEOUT),
 				 errhint("The server's log tells why; perhaps max_worker_processes is too low. pg_revops keeps trying.")));
 	PG_RETURN_BOOL(running);
@@ -224,7 +225,8 @@ revops_stop_worker(PG_FUNCTION_ARGS)
 	WakeLauncher();
 	if (!WaitForNoWorker(MyDatabaseId, STOP_PATIENCE, STOP_TIMEOUT))
 		ereport(WARNING,
-				(errmsg("the background worker of database \"%s\" has not stopped within %d seconds",
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the background worker of database \"%s\" has not stopped within %d seconds",
 						get_database_name(MyDatabaseId), STOP_TIMEOUT),
 				 errhint("It stops as soon as it can; pg_stat_activity shows what it waits for.")));
 	PG_RETURN_BOOL(ran);

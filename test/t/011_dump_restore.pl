@@ -64,4 +64,19 @@ for my $preload (0, 1)
 	is($index, $old->safe_psql('postgres', q{SELECT count(*) FROM pg_index WHERE indrelid = 'revops.event_20260401'::regclass}), 'a partition has its indexes');
 	$new->stop;
 }
+
+# a dump from before the first pass: there is no cursor, and nothing of it may be skipped
+{
+	my $node = PostgreSQL::Test::Cluster->new('early');
+	$node->init;
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE DATABASE early; CREATE DATABASE later');
+	$node->safe_psql('early', 'CREATE EXTENSION pg_revops');
+	$node->safe_psql('early', sprintf($insert, 1, 40));
+	$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dump.early", '-d', $node->connstr('early') ], 'pg_dump before the first pass');
+	$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('later'), "$dump.early" ], 'and its restore');
+	$node->safe_psql('later', sprintf($insert, 41, 50));
+	is($node->safe_psql('later', 'SELECT revops.process()'), '50', 'all of it is taken, and what came since');
+	is($node->safe_psql('later', 'SELECT revops.process()'), '0', 'once');
+}
 done_testing();
