@@ -6,6 +6,7 @@
 #include "board/board.h"
 #include "capture/capture.h"
 #include "moment/moment.h"
+#include "predicate/predicate.h"
 #include "stream/stream.h"
 #include "task/task.h"
 #include "worker/worker.h"
@@ -18,6 +19,7 @@ void
 _PG_init(void)
 {
 	RevopsBaseInit();
+	PredicateInit();
 	CaptureInit();
 	MomentInit();
 	TaskInit();

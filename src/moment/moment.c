@@ -198,5 +198,4 @@ revops_check_rule(PG_FUNCTION_ARGS)
 void
 MomentInit(void)
 {
-	RuleInit();
 }

@@ -7,8 +7,6 @@
 
 #include "moment/moment.h"
 
-#include "pgtime.h"
-
 /* What completes a moment. */
 typedef enum PatternKind
 {
@@ -32,11 +30,7 @@ struct MomentRule
 	TimestampTz valid_to;
 
 	Predicate  *when;
-	bool		timed;			/* has local_time */
-	int64		from;			/* microseconds of the local day; from > to: over midnight */
-	int64		to;
-	int			days;			/* bit 0: Sunday */
-	pg_tz	   *time_zone;		/* NULL: the event's */
+	LocalTime  *local_time;		/* NULL: any */
 
 	PatternKind pattern;
 	int64		at_least;		/* events; or microseconds of dwell, or millionths of the property */
@@ -48,7 +42,5 @@ struct MomentRule
 
 /* What a relevant event adds to the sum of a PATTERN_SUM rule: 1 .. at_least, or 0 if it has nothing to add */
 extern int64 MomentRuleValue(const MomentRule *rule, const Event *e);
-
-extern void RuleInit(void);
 
 #endif							/* REVOPS_MOMENT_RULE_H */

@@ -245,6 +245,19 @@ JsonDocError(const JsonDoc *doc, const char *path, const char *expected)
 }
 
 void
+JsonDocFault(const JsonDoc *doc, const char *path, const char *fault)
+{
+	Place		place = FindPath(doc, path, false);
+	const char *found = Quote(place);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s, line %d, column %d: %s at %s",
+					doc->what, place.line, place.column, ForMessage(fault), ForMessage(path)),
+			 found ? errdetail("Found %s.", found) : 0));
+}
+
+void
 JsonDocKeyError(const JsonDoc *doc, const char *path, const char *key, const char *expected)
 {
 	Place		place = FindPath(doc, JsonPath(doc, path, key), true);

@@ -11,7 +11,7 @@
  *
  * A compiled predicate points at nothing of the document that it came from.
  */
-#include "predicate/predicate.h"
+#include "predicate/field.h"
 
 #include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
@@ -20,27 +20,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-/* The order is that of the cost of a look at it. */
-typedef enum Field
-{
-	FIELD_KIND,
-	FIELD_SIDE,
-	FIELD_CHANNEL,
-	FIELD_OBJECT,
-	FIELD_PERSON,
-	FIELD_ACCOUNT,
-	FIELD_OPPORTUNITY,
-	FIELD_REP,
-	FIELD_DWELL,
-	FIELD_PROPERTY,
-	FIELD_BODY
-} Field;
-
-static const char *const field_names[] = {
-	"kind", "side", "channel", "object", "person", "account", "opportunity", "rep", "dwell", NULL, "body"
-};
-
-#define FIELD_LIST "kind, channel, side, object, person, account, opportunity, rep, body, dwell, properties.<name>, all, any, not"
+#define FIELD_LIST "kind, channel, side, object, person, account, opportunity, rep, body, dwell, local_time, properties.<name>, all, any, not"
 
 typedef enum Test
 {
@@ -86,6 +66,7 @@ typedef struct Condition
 		Str		   *strings;	/* TEST_IN: ascending; one otherwise */
 		int64	   *durations;
 		PropertyValue *properties;
+		LocalTime  *local_time;
 	}			v;
 } Condition;
 
@@ -364,6 +345,17 @@ CompileField(Compiler *c, Condition *into, Field field, Str property, const json
 	}
 }
 
+static Condition *
+CompileLocalTime(Compiler *c, const json_t *json, const char *path)
+{
+	Condition  *leaf = NewCondition(c, COND_LEAF, path);
+
+	leaf->field = leaf->cost = FIELD_LOCAL_TIME;
+	leaf->test = TEST_IN;
+	leaf->v.local_time = LocalTimeCompile(c->doc, json, path);
+	return leaf;
+}
+
 /* "all" and "any" */
 static Condition *
 CompileList(Compiler *c, ConditionType type, const json_t *json, const char *path)
@@ -391,7 +383,7 @@ CompileObject(Compiler *c, const json_t *json, const char *path)
 	{
 		const char *at = JsonPath(c->doc, path, key);
 		Str			none = {NULL, 0};
-		int			field = 0;
+		int			field;
 
 		if (strcmp(key, "all") == 0)
 			AddKid(node, CompileList(c, COND_AND, value, at));
@@ -402,14 +394,12 @@ CompileObject(Compiler *c, const json_t *json, const char *path)
 		else if (strncmp(key, "properties.", 11) == 0 && key[11] != '\0')
 			CompileField(c, node, FIELD_PROPERTY,
 						 StrFrom(pstrdup(pg_any_to_server(key + 11, strlen(key + 11), PG_UTF8))), value, at);
-		else
-		{
-			while (field < lengthof(field_names) && (field_names[field] == NULL || strcmp(field_names[field], key) != 0))
-				field++;
-			if (field == lengthof(field_names))
-				JsonDocKeyError(c->doc, path, key, FIELD_LIST);
+		else if (strcmp(key, "local_time") == 0)
+			AddKid(node, CompileLocalTime(c, value, at));
+		else if ((field = FieldNamed(key)) >= 0)
 			CompileField(c, node, field, none, value, at);
-		}
+		else
+			JsonDocKeyError(c->doc, path, key, FIELD_LIST);
 	}
 	return OrderKids(node);
 }
@@ -618,44 +608,12 @@ DwellPasses(const Condition *leaf, int64 dwell)
 	return OrderPasses(leaf->test, CompareInt64(&dwell, leaf->v.durations));
 }
 
-/* The property of that name: a key of the object itself, else a dotted path into it; false: absent, or null. */
-static bool
-FindProperty(Jsonb *properties, Str name, JsonbValue *value)
-{
-	JsonbContainer *container = &properties->root;
-
-	if (!JsonContainerIsObject(container))
-		return false;
-	if (getKeyJsonValueFromContainer(container, name.data, name.len, value) == NULL)
-	{
-		const char *p = name.data,
-				   *end = p + name.len;
-
-		if (memchr(p, '.', name.len) == NULL)
-			return false;
-		for (;;)
-		{
-			const char *dot = memchr(p, '.', end - p);
-
-			if (getKeyJsonValueFromContainer(container, p, (dot ? dot : end) - p, value) == NULL)
-				return false;
-			if (dot == NULL)
-				break;
-			if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-				return false;
-			container = value->val.binary.data;
-			p = dot + 1;
-		}
-	}
-	return value->type != jbvNull;
-}
-
 static bool
 PropertyPasses(const Condition *leaf, Jsonb *properties)
 {
 	JsonbValue	value;
 
-	if (!FindProperty(properties, leaf->property, &value))
+	if (!PropertyFind(properties, leaf->property, &value))
 		return false;
 	if (leaf->test == TEST_EXISTS)
 		return true;
@@ -696,24 +654,10 @@ LeafPasses(const Condition *leaf, Look *look)
 
 	switch (leaf->field)
 	{
-		case FIELD_KIND:
-			return StringPasses(leaf, e->kind);
-		case FIELD_SIDE:
-			return StringPasses(leaf, e->side);
-		case FIELD_CHANNEL:
-			return StringPasses(leaf, e->channel);
-		case FIELD_OBJECT:
-			return StringPasses(leaf, e->object);
-		case FIELD_PERSON:
-			return StringPasses(leaf, e->person);
-		case FIELD_ACCOUNT:
-			return StringPasses(leaf, e->account);
-		case FIELD_OPPORTUNITY:
-			return StringPasses(leaf, e->opportunity);
-		case FIELD_REP:
-			return StringPasses(leaf, e->rep);
 		case FIELD_DWELL:
 			return DwellPasses(leaf, e->dwell);
+		case FIELD_LOCAL_TIME:
+			return LocalTimeHolds(leaf->v.local_time, e);
 		case FIELD_PROPERTY:
 			if (e->properties == (Datum) 0)
 				return false;
@@ -730,8 +674,9 @@ LeafPasses(const Condition *leaf, Look *look)
 			s.data = VARDATA_ANY(look->body);
 			s.len = VARSIZE_ANY_EXHDR(look->body);
 			return StringPasses(leaf, s);
+		default:
+			return StringPasses(leaf, EventText(e, leaf->field));
 	}
-	return false;
 }
 
 static bool
@@ -767,43 +712,4 @@ PredicateMatches(const Predicate *pred, const Event *e)
 	if (look.body != NULL && look.body != (text *) DatumGetPointer(e->body))
 		pfree(look.body);
 	return r;
-}
-
-bool
-EventPropertyMicros(const Event *e, Str name, int64 max, int64 *micros)
-{
-	Jsonb	   *properties;
-	JsonbValue	value;
-	bool		found = false;
-
-	if (e->properties == (Datum) 0)
-		return false;
-	properties = DatumGetJsonbP(e->properties);
-	if (FindProperty(properties, name, &value) && value.type == jbvNumeric)
-	{
-		Datum		number = NumericGetDatum(value.val.numeric);
-		Datum		zero = NumericGetDatum(int64_to_numeric(0));
-		Datum		limit = NumericGetDatum(int64_to_numeric(max / 1000000 + 1));
-
-		/* bounded before it is scaled, so that no number overflows */
-		if (DatumGetInt32(DirectFunctionCall2(numeric_cmp, number, limit)) >= 0)
-			*micros = max;
-		else if (DatumGetInt32(DirectFunctionCall2(numeric_cmp, number, zero)) <= 0)
-			*micros = 0;
-		else
-		{
-			Datum		million = NumericGetDatum(int64_to_numeric(1000000));
-			Datum		scaled = DirectFunctionCall2(numeric_mul, number, million);
-
-			*micros = Min(DatumGetInt64(DirectFunctionCall1(numeric_int8, scaled)), max);
-			pfree(DatumGetPointer(million));
-			pfree(DatumGetPointer(scaled));
-		}
-		found = *micros > 0;
-		pfree(DatumGetPointer(zero));
-		pfree(DatumGetPointer(limit));
-	}
-	if (properties != (Jsonb *) DatumGetPointer(e->properties))
-		pfree(properties);
-	return found;
 }

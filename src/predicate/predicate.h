@@ -7,6 +7,7 @@
 
 #include "event/event.h"
 
+#include "pgtime.h"
 #include "utils/fmgrprotos.h"
 
 /*
@@ -29,6 +30,9 @@ typedef struct Predicate Predicate;
 
 extern JsonDoc *JsonDocOpen(const char *what, const char *text);	/* ERROR with line and column on a syntax error, duplicate keys, depth, size */
 pg_noreturn extern void JsonDocError(const JsonDoc *doc, const char *path, const char *expected);	/* names line, column, path */
+
+/* The same, where the fault is not one of type or range; `fault` is UTF-8 */
+pg_noreturn extern void JsonDocFault(const JsonDoc *doc, const char *path, const char *fault);
 
 /* ERROR at the key `key` of the object at `path`: it is not known there; expected lists those that are */
 pg_noreturn extern void JsonDocKeyError(const JsonDoc *doc, const char *path, const char *key, const char *expected);
@@ -60,6 +64,55 @@ extern int64 JsonDurationFrom(const JsonDoc *doc, const json_t *node, const char
 /* A number of the event's properties (a top-level key, else a dotted path) in millionths, within 0 .. max; false: absent, no number, or not above 0 */
 extern bool EventPropertyMicros(const Event *e, Str name, int64 max, int64 *micros);
 
+/*
+ * local_time.c: {"from": "22:00", "to": "06:00", "days": [...], "time_zone": ...}, by the zone of the document, else of the event's
+ * person, else of its account, else revops.time_zone. Memory: the current context.
+ */
+typedef struct LocalTime LocalTime;
+
+extern LocalTime *LocalTimeCompile(const JsonDoc *doc, const json_t *json, const char *path);
+extern bool LocalTimeHolds(const LocalTime *lt, const Event *e);
+extern pg_tz *JsonTimeZone(const JsonDoc *doc, const json_t *json, const char *path);	/* ERROR unless a zone */
+
+/* The local calendar day, in days since 2000-01-01. zone NULL: the event's, else revops.time_zone. False: no zone, or no finite time */
+extern bool EventLocalDay(const Event *e, pg_tz *zone, int32 *day);
+
+/* field.c: a field that a document names, to count, add up and compare its values. Memory: the current context. */
+typedef struct FieldRef FieldRef;
+
+typedef enum ValueType
+{
+	VALUE_NONE,					/* absent, null, or a list or object */
+	VALUE_TEXT,
+	VALUE_NUMBER,
+	VALUE_BOOLEAN
+} ValueType;
+
+typedef struct FieldValue
+{
+	ValueType	type;
+	uint64		hash;			/* VALUE_TEXT: of its bytes */
+	double		number;			/* VALUE_NUMBER (dwell in microseconds), VALUE_BOOLEAN (0, 1) */
+} FieldValue;
+
+/* kind .. rep, body, dwell, properties.x; the name is UTF-8, as it is in the document. ERROR at path otherwise */
+extern FieldRef *FieldRefCompile(const JsonDoc *doc, const char *name, const char *path);
+extern bool FieldRefIsText(const FieldRef *f);	/* neither dwell nor a property */
+extern bool FieldRefIsProperty(const FieldRef *f);
+extern void EventField(const FieldRef *f, const Event *e, FieldValue *value);
+
+/*
+ * formula.c (pure): numbers, + - * /, parentheses, min, max, sqrt, ln, exp, and names. `json` is a number or a string; `resolve` gives
+ * the slot of a name (letters, digits and _, with dots between), or -1. Memory: the current context.
+ */
+typedef struct Formula Formula;
+typedef int (*FormulaName) (void *arg, const char *name);
+
+extern Formula *FormulaCompile(const JsonDoc *doc, const json_t *json, const char *path, FormulaName resolve, void *arg);
+extern double FormulaEval(const Formula *f, const double *slots);	/* 0 if the result, or a slot, is no finite number */
+
+extern void PredicateInit(void);
+
 /* Documents: the longest, in bytes, and the deepest */
 #define JSON_MAX_TEXT		(256 * 1024)
 #define JSON_MAX_DEPTH		32
@@ -68,5 +121,10 @@ extern bool EventPropertyMicros(const Event *e, Str name, int64 max, int64 *micr
 /* A predicate: conditions in all, values in one list */
 #define PREDICATE_MAX_NODES		1000
 #define PREDICATE_MAX_VALUES	1000
+
+/* A formula: bytes, operations, nested parentheses and functions */
+#define FORMULA_MAX_TEXT		2000
+#define FORMULA_MAX_NODES		500
+#define FORMULA_MAX_DEPTH		32
 
 #endif							/* REVOPS_PREDICATE_H */
