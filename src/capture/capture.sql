@@ -64,6 +64,7 @@ CREATE TABLE revops.opportunity (
     closed_at   timestamptz,
     properties  jsonb NOT NULL DEFAULT '{}'
 );
+CREATE INDEX opportunity_open ON revops.opportunity (account) WHERE status = 'open';
 -- Which unit answers for a territory, and when; NULL territory is everywhere.
 CREATE TABLE revops.duty (
     unit        text COLLATE "C" NOT NULL,

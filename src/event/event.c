@@ -83,6 +83,7 @@ EventDecode(const Datum *values, const bool *isnull, const AttrNumber *map, Even
 	e->properties = isnull[COL(15)] ? 0 : values[COL(15)];
 	e->time_zone.data = NULL;
 	e->time_zone.len = 0;
+	memset(e->attributes, 0, sizeof(e->attributes));
 #undef COL
 }
 
@@ -108,6 +109,7 @@ typedef struct KnownKey
 	Str			resolved;
 	Str			account;
 	Str			time_zone;
+	Datum		attributes;
 } KnownKey;
 
 #define SH_PREFIX known
@@ -158,6 +160,73 @@ RowStr(HeapTuple tup, TupleDesc desc, int i)
 	if (s.data != NULL)
 		s.data = memcpy(palloc(s.len + 1), s.data, s.len);
 	return s;
+}
+
+static int	wanted_attributes = 0;
+
+void
+EventAttributesWant(int mask)
+{
+	wanted_attributes |= mask;
+}
+
+/* The attributes of the events' persons, accounts or opportunities: one jsonb for each, its columns that conditions may name */
+static void
+ResolveAttributes(EventList *list, SubjectKind kind)
+{
+	static SqlPlan plans[EVENT_ATTRIBUTES] = {
+		{"SELECT a.n, jsonb_build_object('name', p.name, 'title', p.title, 'properties', p.properties)"
+			" FROM unnest($1) WITH ORDINALITY a (person, n) JOIN revops.person p ON p.person = a.person COLLATE \"C\"",
+		1, {TEXTARRAYOID}},
+		{"SELECT a.n, jsonb_build_object('name', c.name, 'segment', c.segment, 'territory', c.territory, 'industry', c.industry,"
+			" 'owner', c.owner, 'properties', c.properties, 'open_opportunity', EXISTS (SELECT FROM revops.opportunity o"
+			" WHERE o.account = a.account COLLATE \"C\" AND o.status = 'open'))"
+			" FROM unnest($1) WITH ORDINALITY a (account, n) LEFT JOIN revops.account c ON c.account = a.account COLLATE \"C\"",
+		1, {TEXTARRAYOID}},
+		{"SELECT a.n, jsonb_build_object('stage', o.stage, 'status', o.status, 'amount', o.amount, 'owner', o.owner,"
+			" 'properties', o.properties)"
+			" FROM unnest($1) WITH ORDINALITY a (opportunity, n)"
+			" JOIN revops.opportunity o ON o.opportunity = a.opportunity COLLATE \"C\"",
+		1, {TEXTARRAYOID}}
+	};
+	known_hash *keys = known_create(CurrentMemoryContext, 64, NULL);
+	KnownKey  **order;
+	KnownKey   *k;
+	bool		found;
+
+	for (int i = 0; i < list->n; i++)
+	{
+		Str			key = EventSubject(&list->events[i], kind);
+
+		if (key.data == NULL)
+			continue;
+		k = known_insert(keys, key, &found);
+		if (!found)
+			k->attributes = (Datum) 0;
+	}
+	if (keys->members > 0)
+	{
+		uint64		rows = LookUp(keys, &plans[kind], &order);
+
+		for (uint64 r = 0; r < rows; r++)
+		{
+			HeapTuple	tup = SPI_tuptable->vals[r];
+			TupleDesc	desc = SPI_tuptable->tupdesc;
+			bool		isnull;
+
+			k = order[DatumGetInt64(SPI_getbinval(tup, desc, 1, &isnull)) - 1];
+			k->attributes = PointerGetDatum(PG_DETOAST_DATUM_COPY(SPI_getbinval(tup, desc, 2, &isnull)));
+		}
+		SPI_freetuptable(SPI_tuptable);
+		for (int i = 0; i < list->n; i++)
+		{
+			Event	   *e = &list->events[i];
+
+			if (EventSubject(e, kind).data != NULL)
+				e->attributes[kind] = known_lookup(keys, EventSubject(e, kind))->attributes;
+		}
+	}
+	known_destroy(keys);
 }
 
 void
@@ -252,4 +321,8 @@ EventResolve(EventList *list)
 			}
 	}
 	known_destroy(keys);
+
+	for (int kind = 0; kind < EVENT_ATTRIBUTES; kind++)
+		if (wanted_attributes & (1 << kind))
+			ResolveAttributes(list, kind);
 }

@@ -10,6 +10,9 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+/* Whose attributes an event carries: its person, account and opportunity, the first of SubjectKind */
+#define EVENT_ATTRIBUTES	3
+
 /*
  * One event, decoded. Strings point into the memory of whoever read it. person and account are raw in the row; the resolved
  * ones are after identify() and the person's account.
@@ -34,6 +37,7 @@ typedef struct Event
 	Datum		body;			/* text, perhaps toasted; 0: NULL */
 	Datum		properties;		/* jsonb, perhaps toasted; 0: NULL */
 	Str			time_zone;		/* of the person, else of the account; data NULL: not known */
+	Datum		attributes[EVENT_ATTRIBUTES];	/* jsonb of the person, account, opportunity; 0: none, or nobody wants them */
 } Event;
 
 /* The order of time: (occurred_at, event_id). */
@@ -130,8 +134,14 @@ extern void EventDecode(const Datum *values, const bool *isnull, const AttrNumbe
 /* Add the rows of SPI_tuptable (EVENT_COLUMNS) that `consumed` has (NULL: all), copied, and free it. */
 extern void EventListTakeResult(EventList *list, const Consumed *consumed);
 
-/* Fill in who the events' persons are known as, their accounts and time zones. SPI must be connected. */
+/*
+ * Fill in who the events' persons are known as, their accounts and time zones, and the attributes that anybody in this backend
+ * wants. Memory: the current context; events of the same person, account or opportunity share its attributes. SPI must be connected.
+ */
 extern void EventResolve(EventList *list);
+
+/* From now on, in this backend, events carry the attributes of these: a mask of (1 << SubjectKind) below EVENT_ATTRIBUTES */
+extern void EventAttributesWant(int mask);
 
 extern Event *EventListAdd(EventList *list);
 

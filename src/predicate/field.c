@@ -2,7 +2,7 @@
  * field.c
  *	  The fields of an event by name: for conditions, and the values that rules count, add up and compare.
  */
-#include "predicate/field.h"
+#include "predicate/condition.h"
 
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
@@ -28,6 +28,21 @@ static const char *const field_names[] = {
 	[FIELD_DWELL] = "dwell",
 	[FIELD_BODY] = "body"
 };
+
+int
+CompareStr(const void *a, const void *b)
+{
+	return StrCmp(*(const Str *) a, *(const Str *) b);
+}
+
+int
+CompareInt64(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
 
 int
 FieldNamed(const char *name)
@@ -160,7 +175,7 @@ EventField(const FieldRef *f, const Event *e, FieldValue *value)
 			Jsonb	   *properties = DatumGetJsonbP(e->properties);
 			JsonbValue	v;
 
-			if (PropertyFind(properties, f->property, &v))
+			if (PropertyFind(&properties->root, f->property, &v))
 				ScalarValue(&v, value);
 			if (properties != (Jsonb *) DatumGetPointer(e->properties))
 				pfree(properties);
@@ -171,9 +186,9 @@ EventField(const FieldRef *f, const Event *e, FieldValue *value)
 }
 
 bool
-PropertyFind(Jsonb *properties, Str name, JsonbValue *value)
+PropertyFind(JsonbContainer *properties, Str name, JsonbValue *value)
 {
-	JsonbContainer *container = &properties->root;
+	JsonbContainer *container = properties;
 
 	if (!JsonContainerIsObject(container))
 		return false;
@@ -211,7 +226,7 @@ EventPropertyMicros(const Event *e, Str name, int64 max, int64 *micros)
 	if (e->properties == (Datum) 0)
 		return false;
 	properties = DatumGetJsonbP(e->properties);
-	if (PropertyFind(properties, name, &value) && value.type == jbvNumeric)
+	if (PropertyFind(&properties->root, name, &value) && value.type == jbvNumeric)
 	{
 		Datum		number = NumericGetDatum(value.val.numeric);
 		Datum		zero = NumericGetDatum(int64_to_numeric(0));

@@ -11,79 +11,38 @@
  *
  * A compiled predicate points at nothing of the document that it came from.
  */
-#include "predicate/field.h"
+#include "predicate/condition.h"
 
 #include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-#define FIELD_LIST "kind, channel, side, object, person, account, opportunity, rep, body, dwell, local_time, properties.<name>, all, any, not"
+#define FIELD_LIST \
+	"kind, channel, side, object, person, account, opportunity, rep, body, dwell, local_time, intent, sentiment, properties.<name>, " \
+	"person.<name>, account.<name>, opportunity.<name>, all, any, not"
 
-typedef enum Test
+/* The attributes of an event's person, account and opportunity; EventResolve() fetches them. */
+static const struct
 {
-	TEST_IN,
-	TEST_LIKE,
-	TEST_PREFIX,
-	TEST_GT,
-	TEST_GTE,
-	TEST_LT,
-	TEST_LTE,
-	TEST_EXISTS
-} Test;
-
-typedef enum ConditionType
-{
-	COND_AND,
-	COND_OR,
-	COND_NOT,
-	COND_LEAF
-} ConditionType;
-
-/* A value that a property is compared with. */
-typedef struct PropertyValue
-{
-	enum jbvType type;			/* jbvString, jbvNumeric, jbvBool */
-	Str			string;
-	Datum		number;
-	bool		boolean;
-} PropertyValue;
-
-typedef struct Condition
-{
-	ConditionType	type;
-	int			cost;			/* highest field below */
-	int			n;				/* children, or values of a leaf */
-	struct Condition **kids;
-	/* leaf */
-	Field		field;
-	Test		test;
-	Str			property;
-	union
-	{
-		Str		   *strings;	/* TEST_IN: ascending; one otherwise */
-		int64	   *durations;
-		PropertyValue *properties;
-		LocalTime  *local_time;
-	}			v;
-} Condition;
-
-struct Predicate
-{
-	Condition	   *root;
-	int			nkinds;
-	Str		   *kinds;			/* NULL: any */
+	SubjectKind owner;
+	const char *name;
+	ValueClass	class;
+}			attributes[] = {
+	{SUBJECT_PERSON, "name", CLASS_TEXT},
+	{SUBJECT_PERSON, "title", CLASS_TEXT},
+	{SUBJECT_ACCOUNT, "name", CLASS_TEXT},
+	{SUBJECT_ACCOUNT, "segment", CLASS_TEXT},
+	{SUBJECT_ACCOUNT, "territory", CLASS_TEXT},
+	{SUBJECT_ACCOUNT, "industry", CLASS_TEXT},
+	{SUBJECT_ACCOUNT, "owner", CLASS_TEXT},
+	{SUBJECT_ACCOUNT, "open_opportunity", CLASS_BOOLEAN},
+	{SUBJECT_OPPORTUNITY, "stage", CLASS_TEXT},
+	{SUBJECT_OPPORTUNITY, "status", CLASS_TEXT},
+	{SUBJECT_OPPORTUNITY, "amount", CLASS_NUMBER},
+	{SUBJECT_OPPORTUNITY, "owner", CLASS_TEXT}
 };
-
-/* What one evaluation has unpacked so far. */
-typedef struct Look
-{
-	const Event *e;
-	Jsonb	   *properties;
-	text	   *body;
-} Look;
 
 typedef struct Compiler
 {
@@ -98,7 +57,7 @@ static Condition *CompileObject(Compiler *c, const json_t *json, const char *pat
 static Condition *
 NewCondition(Compiler *c, ConditionType type, const char *path)
 {
-	Condition	   *node = palloc0(sizeof(Condition));
+	Condition  *node = palloc0(sizeof(Condition));
 
 	if (++c->nodes > PREDICATE_MAX_NODES)
 		JsonDocError(c->doc, path, psprintf("at most %d conditions in all", PREDICATE_MAX_NODES));
@@ -117,7 +76,7 @@ AddKid(Condition *node, Condition *kid)
 static Condition *
 Negate(Compiler *c, Condition *kid, const char *path)
 {
-	Condition	   *node = NewCondition(c, COND_NOT, path);
+	Condition  *node = NewCondition(c, COND_NOT, path);
 
 	AddKid(node, kid);
 	return node;
@@ -129,7 +88,7 @@ OrderKids(Condition *node)
 {
 	for (int i = 1; i < node->n; i++)
 	{
-		Condition	   *kid = node->kids[i];
+		Condition  *kid = node->kids[i];
 		int			j = i;
 
 		for (; j > 0 && node->kids[j - 1]->cost > kid->cost; j--)
@@ -137,21 +96,6 @@ OrderKids(Condition *node)
 		node->kids[j] = kid;
 	}
 	return node;
-}
-
-static int
-CompareStr(const void *a, const void *b)
-{
-	return StrCmp(*(const Str *) a, *(const Str *) b);
-}
-
-static int
-CompareInt64(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* A JSON number, exactly as written up to 17 digits */
@@ -173,49 +117,87 @@ StringValue(const json_t *json)
 	return StrFrom(pstrdup(pg_any_to_server(json_string_value(json), json_string_length(json), PG_UTF8)));
 }
 
-static PropertyValue
-CompilePropertyValue(Compiler *c, const json_t *json, const char *path)
-{
-	PropertyValue v = {0};
+static const char *const class_expected[] = {
+	[CLASS_TEXT] = "a string",
+	[CLASS_DURATION] = "a duration",
+	[CLASS_NUMBER] = "a number",
+	[CLASS_BOOLEAN] = "true or false",
+	[CLASS_ANY] = "a string, number or boolean"
+};
 
-	if (json_is_string(json))
+static const char *const class_operators[] = {
+	[CLASS_TEXT] = "eq, ne, in, like, prefix, exists",
+	[CLASS_DURATION] = "eq, ne, in, gt, gte, lt, lte, exists",
+	[CLASS_NUMBER] = "eq, ne, in, gt, gte, lt, lte, exists",
+	[CLASS_BOOLEAN] = "eq, ne, in, exists",
+	[CLASS_ANY] = "eq, ne, in, like, prefix, gt, gte, lt, lte, exists"
+};
+
+/* ERROR: not a value of the class */
+pg_noreturn static void
+ValueError(Compiler *c, ValueClass class, const json_t *json, const char *path)
+{
+	JsonDocError(c->doc, path, psprintf("%s%s", class_expected[class],
+										json_is_null(json) ? " (for an absent value write {\"exists\": false})" : ""));
+}
+
+static JsonbScalar
+CompileScalar(Compiler *c, ValueClass class, const json_t *json, const char *path)
+{
+	JsonbScalar v = {0};
+
+	if (json_is_string(json) && (class == CLASS_TEXT || class == CLASS_ANY))
 	{
 		v.type = jbvString;
 		v.string = StringValue(json);
 	}
-	else if (json_is_number(json))
+	else if (json_is_number(json) && (class == CLASS_NUMBER || class == CLASS_ANY))
 	{
 		v.type = jbvNumeric;
 		v.number = NumberValue(json);
 	}
-	else if (json_is_boolean(json))
+	else if (json_is_boolean(json) && (class == CLASS_BOOLEAN || class == CLASS_ANY))
 	{
 		v.type = jbvBool;
 		v.boolean = json_is_true(json);
 	}
 	else
-		JsonDocError(c->doc, path, json_is_null(json) ? "a string, number or boolean (for an absent value write {\"exists\": false})"
-					 : "a string, number or boolean");
+		ValueError(c, class, json, path);
 	return v;
+}
+
+/* Is the field one of jsonb, whose values are JsonbScalar? */
+static inline bool
+InJsonb(const Target *target)
+{
+	return target->field == FIELD_PROPERTY || target->field == FIELD_ATTRIBUTE;
+}
+
+static Condition *
+NewLeaf(Compiler *c, const Target *target, Test test, const char *path)
+{
+	Condition  *leaf = NewCondition(c, COND_LEAF, path);
+
+	leaf->target = *target;
+	leaf->cost = target->field;
+	leaf->test = test;
+	return leaf;
 }
 
 /* Equality with any of n values. one: `json` is the value itself, not a list of them. */
 static Condition *
-CompileIn(Compiler *c, Field field, Str property, const json_t *json, const char *path, bool one)
+CompileIn(Compiler *c, const Target *target, const json_t *json, const char *path, bool one)
 {
-	Condition	   *leaf = NewCondition(c, COND_LEAF, path);
+	Condition  *leaf = NewLeaf(c, target, TEST_IN, path);
 	size_t		n = one ? 1 : json_array_size(json);
 
 	if (!one && (!json_is_array(json) || n == 0 || n > PREDICATE_MAX_VALUES))
 		JsonDocError(c->doc, path, psprintf("an array of 1 to %d values", PREDICATE_MAX_VALUES));
-	leaf->field = leaf->cost = field;
-	leaf->test = TEST_IN;
-	leaf->property = property;
 	leaf->n = n;
-	if (field == FIELD_DWELL)
+	if (InJsonb(target))
+		leaf->v.scalars = palloc(n * sizeof(JsonbScalar));
+	else if (target->class == CLASS_DURATION)
 		leaf->v.durations = palloc(n * sizeof(int64));
-	else if (field == FIELD_PROPERTY)
-		leaf->v.properties = palloc(n * sizeof(PropertyValue));
 	else
 		leaf->v.strings = palloc(n * sizeof(Str));
 	for (size_t i = 0; i < n; i++)
@@ -223,25 +205,32 @@ CompileIn(Compiler *c, Field field, Str property, const json_t *json, const char
 		const json_t *value = one ? json : json_array_get(json, i);
 		const char *at = one ? path : JsonPathAt(c->doc, path, i);
 
-		if (field == FIELD_DWELL)
+		if (InJsonb(target))
+			leaf->v.scalars[i] = CompileScalar(c, target->class, value, at);
+		else if (target->class == CLASS_DURATION)
 			leaf->v.durations[i] = JsonDurationFrom(c->doc, value, at, true);
-		else if (field == FIELD_PROPERTY)
-			leaf->v.properties[i] = CompilePropertyValue(c, value, at);
 		else if (json_is_string(value))
 			leaf->v.strings[i] = StringValue(value);
 		else
-			JsonDocError(c->doc, at, json_is_null(value) ? "a string (for an absent value write {\"exists\": false})" : "a string");
+			ValueError(c, CLASS_TEXT, value, at);
 	}
-	if (field == FIELD_DWELL)
-		qsort(leaf->v.durations, n, sizeof(int64), CompareInt64);
-	else if (field != FIELD_PROPERTY)
-		qsort(leaf->v.strings, n, sizeof(Str), CompareStr);
+	if (!InJsonb(target))
+		qsort(leaf->v.strings, n, target->class == CLASS_DURATION ? sizeof(int64) : sizeof(Str),
+			  target->class == CLASS_DURATION ? CompareInt64 : CompareStr);
 	return leaf;
+}
+
+static bool
+ClassHasTest(ValueClass class, Test test)
+{
+	if (test == TEST_LIKE || test == TEST_PREFIX)
+		return class == CLASS_TEXT || class == CLASS_ANY;
+	return test == TEST_EXISTS || class == CLASS_DURATION || class == CLASS_NUMBER || class == CLASS_ANY;
 }
 
 /* One operator of a field's object. */
 static Condition *
-CompileOperator(Compiler *c, Field field, Str property, const char *op, const json_t *json, const char *path, const char *at)
+CompileOperator(Compiler *c, const Target *target, const char *op, const json_t *json, const char *path, const char *at)
 {
 	static const struct
 	{
@@ -251,29 +240,22 @@ CompileOperator(Compiler *c, Field field, Str property, const char *op, const js
 		{"like", TEST_LIKE}, {"prefix", TEST_PREFIX}, {"gt", TEST_GT}, {"gte", TEST_GTE}, {"lt", TEST_LT}, {"lte", TEST_LTE},
 		{"exists", TEST_EXISTS}
 	};
-	const char *allowed = field == FIELD_DWELL ? "eq, ne, in, gt, gte, lt, lte, exists" :
-		field == FIELD_PROPERTY ? "eq, ne, in, like, prefix, gt, gte, lt, lte, exists" : "eq, ne, in, like, prefix, exists";
-	Condition	   *leaf;
+	Condition  *leaf;
 	int			i = 0;
 
 	if (strcmp(op, "eq") == 0)
-		return CompileIn(c, field, property, json, at, true);
+		return CompileIn(c, target, json, at, true);
 	if (strcmp(op, "ne") == 0)
-		return Negate(c, CompileIn(c, field, property, json, at, true), at);
+		return Negate(c, CompileIn(c, target, json, at, true), at);
 	if (strcmp(op, "in") == 0)
-		return CompileIn(c, field, property, json, at, false);
+		return CompileIn(c, target, json, at, false);
 
 	while (i < lengthof(tests) && strcmp(tests[i].name, op) != 0)
 		i++;
-	if (i == lengthof(tests) ||
-		(field == FIELD_DWELL && tests[i].test <= TEST_PREFIX) ||
-		(field != FIELD_DWELL && field != FIELD_PROPERTY && tests[i].test >= TEST_GT && tests[i].test <= TEST_LTE))
-		JsonDocKeyError(c->doc, path, op, allowed);
+	if (i == lengthof(tests) || !ClassHasTest(target->class, tests[i].test))
+		JsonDocKeyError(c->doc, path, op, class_operators[target->class]);
 
-	leaf = NewCondition(c, COND_LEAF, at);
-	leaf->field = leaf->cost = field;
-	leaf->test = tests[i].test;
-	leaf->property = property;
+	leaf = NewLeaf(c, target, tests[i].test, at);
 	leaf->n = 1;
 	switch (leaf->test)
 	{
@@ -295,11 +277,11 @@ CompileOperator(Compiler *c, Field field, Str property, const char *op, const js
 					escapes++;
 				if (leaf->test == TEST_LIKE && escapes % 2 != 0)
 					JsonDocError(c->doc, at, "a pattern that does not end in a single backslash");
-				if (field == FIELD_PROPERTY)
+				if (InJsonb(target))
 				{
-					leaf->v.properties = palloc0(sizeof(PropertyValue));
-					leaf->v.properties->type = jbvString;
-					leaf->v.properties->string = s;
+					leaf->v.scalars = palloc0(sizeof(JsonbScalar));
+					leaf->v.scalars->type = jbvString;
+					leaf->v.scalars->string = s;
 				}
 				else
 				{
@@ -309,17 +291,15 @@ CompileOperator(Compiler *c, Field field, Str property, const char *op, const js
 				return leaf;
 			}
 		default:
-			if (field == FIELD_DWELL)
+			if (InJsonb(target))
 			{
-				leaf->v.durations = palloc(sizeof(int64));
-				*leaf->v.durations = JsonDurationFrom(c->doc, json, at, true);
+				leaf->v.scalars = palloc(sizeof(JsonbScalar));
+				*leaf->v.scalars = CompileScalar(c, CLASS_NUMBER, json, at);
 			}
 			else
 			{
-				if (!json_is_number(json))
-					JsonDocError(c->doc, at, "a number");
-				leaf->v.properties = palloc(sizeof(PropertyValue));
-				*leaf->v.properties = CompilePropertyValue(c, json, at);
+				leaf->v.durations = palloc(sizeof(int64));
+				*leaf->v.durations = JsonDurationFrom(c->doc, json, at, true);
 			}
 			return leaf;
 	}
@@ -327,40 +307,123 @@ CompileOperator(Compiler *c, Field field, Str property, const char *op, const js
 
 /* What a field is compared with: a scalar, an array, or an object of operators; its leaves go to `into`. */
 static void
-CompileField(Compiler *c, Condition *into, Field field, Str property, const json_t *json, const char *path)
+CompileField(Compiler *c, Condition *into, const Target *target, const json_t *json, const char *path)
 {
 	const char *op;
 	json_t	   *value;
 
 	if (json_is_array(json))
-		AddKid(into, CompileIn(c, field, property, json, path, false));
+		AddKid(into, CompileIn(c, target, json, path, false));
 	else if (!json_is_object(json))
-		AddKid(into, CompileIn(c, field, property, json, path, true));
+		AddKid(into, CompileIn(c, target, json, path, true));
 	else
 	{
 		if (json_object_size(json) == 0)
 			JsonDocError(c->doc, path, "at least one comparison, such as {\"eq\": ...}");
 		json_object_foreach((json_t *) json, op, value)
-			AddKid(into, CompileOperator(c, field, property, op, value, path, JsonPath(c->doc, path, op)));
+			AddKid(into, CompileOperator(c, target, op, value, path, JsonPath(c->doc, path, op)));
 	}
 }
 
 static Condition *
 CompileLocalTime(Compiler *c, const json_t *json, const char *path)
 {
-	Condition  *leaf = NewCondition(c, COND_LEAF, path);
+	Target		target = {FIELD_LOCAL_TIME};
+	Condition  *leaf = NewLeaf(c, &target, TEST_IN, path);
 
-	leaf->field = leaf->cost = FIELD_LOCAL_TIME;
-	leaf->test = TEST_IN;
 	leaf->v.local_time = LocalTimeCompile(c->doc, json, path);
 	return leaf;
+}
+
+/* Is the key "properties." and a name? The name, as it is in jsonb; data NULL: no */
+static Str
+PropertyName(const char *key)
+{
+	if (strncmp(key, "properties.", 11) != 0 || key[11] == '\0')
+		return StrFrom(NULL);
+	return StrFrom(pstrdup(pg_any_to_server(key + 11, strlen(key + 11), PG_UTF8)));
+}
+
+/* ERROR: the owner has no attribute of that name */
+pg_noreturn static void
+AttributeError(Compiler *c, SubjectKind owner, const char *key, const char *path)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < lengthof(attributes); i++)
+		if (attributes[i].owner == owner)
+			appendStringInfo(&list, "%s.%s, ", SubjectKindName(owner), attributes[i].name);
+	appendStringInfo(&list, "%s.properties.<name>", SubjectKindName(owner));
+	JsonDocKeyError(c->doc, path, key, list.data);
+}
+
+/* Is the key an attribute of the event's person, account or opportunity? ERROR if of one of them, but not one that exists */
+static bool
+AttributeNamed(Compiler *c, const char *key, const char *path, Target *target)
+{
+	for (int owner = 0; owner < EVENT_ATTRIBUTES; owner++)
+	{
+		const char *prefix = SubjectKindName(owner);
+		int			len = strlen(prefix);
+		const char *name = key + len + 1;
+		int			i = 0;
+
+		if (strncmp(key, prefix, len) != 0 || key[len] != '.')
+			continue;
+		target->field = FIELD_ATTRIBUTE;
+		target->class = CLASS_ANY;
+		target->owner = owner;
+		target->name = PropertyName(name);
+		target->nested = target->name.data != NULL;
+		if (!target->nested)
+		{
+			while (i < lengthof(attributes) && (attributes[i].owner != owner || strcmp(attributes[i].name, name) != 0))
+				i++;
+			if (i == lengthof(attributes))
+				AttributeError(c, owner, key, path);
+			target->class = attributes[i].class;
+			target->name = StrFrom(attributes[i].name);
+		}
+		EventAttributesWant(1 << owner);
+		return true;
+	}
+	return false;
+}
+
+/* The field of that name; ERROR if there is none */
+static Target
+TargetNamed(Compiler *c, const char *key, const char *path)
+{
+	Target		target = {0};
+	int			field = FieldNamed(key);
+
+	if (field >= 0)
+	{
+		target.field = field;
+		target.class = field == FIELD_DWELL ? CLASS_DURATION : CLASS_TEXT;
+	}
+	else if (strcmp(key, "intent") == 0 || strcmp(key, "sentiment") == 0)
+	{
+		target.field = FIELD_PROPERTY;
+		target.class = *key == 'i' ? CLASS_TEXT : CLASS_NUMBER;
+		target.name = StrFrom(*key == 'i' ? "intents" : "sentiment");
+	}
+	else if ((target.name = PropertyName(key)).data != NULL)
+	{
+		target.field = FIELD_PROPERTY;
+		target.class = CLASS_ANY;
+	}
+	else if (!AttributeNamed(c, key, path, &target))
+		JsonDocKeyError(c->doc, path, key, FIELD_LIST);
+	return target;
 }
 
 /* "all" and "any" */
 static Condition *
 CompileList(Compiler *c, ConditionType type, const json_t *json, const char *path)
 {
-	Condition	   *node = NewCondition(c, type, path);
+	Condition  *node = NewCondition(c, type, path);
 
 	if (!json_is_array(json) || json_array_size(json) == 0)
 		JsonDocError(c->doc, path, "an array of at least one object of conditions");
@@ -372,7 +435,7 @@ CompileList(Compiler *c, ConditionType type, const json_t *json, const char *pat
 static Condition *
 CompileObject(Compiler *c, const json_t *json, const char *path)
 {
-	Condition	   *node = NewCondition(c, COND_AND, path);
+	Condition  *node = NewCondition(c, COND_AND, path);
 	const char *key;
 	json_t	   *value;
 
@@ -382,8 +445,6 @@ CompileObject(Compiler *c, const json_t *json, const char *path)
 	json_object_foreach((json_t *) json, key, value)
 	{
 		const char *at = JsonPath(c->doc, path, key);
-		Str			none = {NULL, 0};
-		int			field;
 
 		if (strcmp(key, "all") == 0)
 			AddKid(node, CompileList(c, COND_AND, value, at));
@@ -391,15 +452,14 @@ CompileObject(Compiler *c, const json_t *json, const char *path)
 			AddKid(node, CompileList(c, COND_OR, value, at));
 		else if (strcmp(key, "not") == 0)
 			AddKid(node, Negate(c, CompileObject(c, value, at), at));
-		else if (strncmp(key, "properties.", 11) == 0 && key[11] != '\0')
-			CompileField(c, node, FIELD_PROPERTY,
-						 StrFrom(pstrdup(pg_any_to_server(key + 11, strlen(key + 11), PG_UTF8))), value, at);
 		else if (strcmp(key, "local_time") == 0)
 			AddKid(node, CompileLocalTime(c, value, at));
-		else if ((field = FieldNamed(key)) >= 0)
-			CompileField(c, node, field, none, value, at);
 		else
-			JsonDocKeyError(c->doc, path, key, FIELD_LIST);
+		{
+			Target		target = TargetNamed(c, key, path);
+
+			CompileField(c, node, &target, value, at);
+		}
 	}
 	return OrderKids(node);
 }
@@ -411,7 +471,7 @@ ConditionKinds(const Condition *node, Str **kinds)
 	int			n = -1;
 
 	*kinds = NULL;
-	if (node->type == COND_LEAF && node->field == FIELD_KIND && node->test == TEST_IN)
+	if (node->type == COND_LEAF && node->target.field == FIELD_KIND && node->test == TEST_IN)
 	{
 		*kinds = palloc(node->n * sizeof(Str));
 		memcpy(*kinds, node->v.strings, node->n * sizeof(Str));
@@ -488,228 +548,4 @@ PredicateKinds(const Predicate *pred, const Str **kinds)
 {
 	*kinds = pred->kinds;
 	return pred->nkinds;
-}
-
-/* ---------- match ---------- */
-
-/* Bytes of the character at p */
-static inline int
-CharLength(const char *p, const char *end)
-{
-	return IS_HIGHBIT_SET(*p) ? Min(Max(pg_encoding_mblen(GetDatabaseEncoding(), p), 1), end - p) : 1;
-}
-
-/*
- * LIKE with % and _ and backslash. Only the last % ever needs another try, so the time is at most that of the two lengths'
- * product.
- */
-static bool
-LikeMatches(Str pattern, Str s)
-{
-	const char *p = pattern.data,
-			   *pend = p + pattern.len;
-	const char *t = s.data,
-			   *tend = t + s.len;
-	const char *retry_p = NULL,
-			   *retry_t = NULL;
-
-	while (t < tend)
-	{
-		if (p < pend && *p == '%')
-		{
-			retry_p = ++p;
-			retry_t = t;
-			if (p == pend)
-				return true;
-			continue;
-		}
-		if (p < pend && *p == '_')
-		{
-			p++;
-			t += CharLength(t, tend);
-			continue;
-		}
-		if (p < pend)
-		{
-			const char *literal = *p == '\\' && p + 1 < pend ? p + 1 : p;
-			int			len = CharLength(t, tend);
-
-			if (*literal == *t && len <= pend - literal && memcmp(literal, t, len) == 0)
-			{
-				p = literal + len;
-				t += len;
-				continue;
-			}
-		}
-		if (retry_p == NULL)
-			return false;
-		p = retry_p;
-		retry_t += CharLength(retry_t, tend);
-		t = retry_t;
-	}
-	while (p < pend && *p == '%')
-		p++;
-	return p == pend;
-}
-
-static inline bool
-HasPrefix(Str prefix, Str s)
-{
-	return s.len >= prefix.len && memcmp(s.data, prefix.data, prefix.len) == 0;
-}
-
-static bool
-StringPasses(const Condition *leaf, Str s)
-{
-	if (s.data == NULL)
-		return false;
-	switch (leaf->test)
-	{
-		case TEST_IN:
-			if (leaf->n == 1)
-				return StrEq(*leaf->v.strings, s);
-			return bsearch(&s, leaf->v.strings, leaf->n, sizeof(Str), CompareStr) != NULL;
-		case TEST_LIKE:
-			return LikeMatches(*leaf->v.strings, s);
-		case TEST_PREFIX:
-			return HasPrefix(*leaf->v.strings, s);
-		default:
-			return true;		/* TEST_EXISTS */
-	}
-}
-
-static bool
-OrderPasses(Test test, int cmp)
-{
-	switch (test)
-	{
-		case TEST_GT:
-			return cmp > 0;
-		case TEST_GTE:
-			return cmp >= 0;
-		case TEST_LT:
-			return cmp < 0;
-		case TEST_LTE:
-			return cmp <= 0;
-		default:
-			return cmp == 0;
-	}
-}
-
-static bool
-DwellPasses(const Condition *leaf, int64 dwell)
-{
-	if (dwell < 0)
-		return false;
-	if (leaf->test == TEST_EXISTS)
-		return true;
-	if (leaf->test == TEST_IN)
-		return bsearch(&dwell, leaf->v.durations, leaf->n, sizeof(int64), CompareInt64) != NULL;
-	return OrderPasses(leaf->test, CompareInt64(&dwell, leaf->v.durations));
-}
-
-static bool
-PropertyPasses(const Condition *leaf, Jsonb *properties)
-{
-	JsonbValue	value;
-
-	if (!PropertyFind(properties, leaf->property, &value))
-		return false;
-	if (leaf->test == TEST_EXISTS)
-		return true;
-	for (int i = 0; i < leaf->n; i++)
-	{
-		const PropertyValue *want = &leaf->v.properties[i];
-		Str			s;
-
-		if (value.type != want->type)
-			continue;
-		switch (value.type)
-		{
-			case jbvString:
-				s.data = value.val.string.val;
-				s.len = value.val.string.len;
-				if (leaf->test == TEST_LIKE ? LikeMatches(want->string, s) :
-					leaf->test == TEST_PREFIX ? HasPrefix(want->string, s) : StrEq(want->string, s))
-					return true;
-				break;
-			case jbvNumeric:
-				if (OrderPasses(leaf->test, DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(value.val.numeric),
-																			   want->number))))
-					return true;
-				break;
-			default:
-				if (value.val.boolean == want->boolean)
-					return true;
-		}
-	}
-	return false;
-}
-
-static bool
-LeafPasses(const Condition *leaf, Look *look)
-{
-	const Event *e = look->e;
-	Str			s;
-
-	switch (leaf->field)
-	{
-		case FIELD_DWELL:
-			return DwellPasses(leaf, e->dwell);
-		case FIELD_LOCAL_TIME:
-			return LocalTimeHolds(leaf->v.local_time, e);
-		case FIELD_PROPERTY:
-			if (e->properties == (Datum) 0)
-				return false;
-			if (look->properties == NULL)
-				look->properties = DatumGetJsonbP(e->properties);
-			return PropertyPasses(leaf, look->properties);
-		case FIELD_BODY:
-			if (e->body == (Datum) 0)
-				return false;
-			if (leaf->test == TEST_EXISTS)
-				return true;
-			if (look->body == NULL)
-				look->body = DatumGetTextPP(e->body);
-			s.data = VARDATA_ANY(look->body);
-			s.len = VARSIZE_ANY_EXHDR(look->body);
-			return StringPasses(leaf, s);
-		default:
-			return StringPasses(leaf, EventText(e, leaf->field));
-	}
-}
-
-static bool
-ConditionPasses(const Condition *node, Look *look)
-{
-	switch (node->type)
-	{
-		case COND_AND:
-			for (int i = 0; i < node->n; i++)
-				if (!ConditionPasses(node->kids[i], look))
-					return false;
-			return true;
-		case COND_OR:
-			for (int i = 0; i < node->n; i++)
-				if (ConditionPasses(node->kids[i], look))
-					return true;
-			return false;
-		case COND_NOT:
-			return !ConditionPasses(node->kids[0], look);
-		default:
-			return LeafPasses(node, look);
-	}
-}
-
-bool
-PredicateMatches(const Predicate *pred, const Event *e)
-{
-	Look		look = {e, NULL, NULL};
-	bool		r = ConditionPasses(pred->root, &look);
-
-	if (look.properties != NULL && look.properties != (Jsonb *) DatumGetPointer(e->properties))
-		pfree(look.properties);
-	if (look.body != NULL && look.body != (text *) DatumGetPointer(e->body))
-		pfree(look.body);
-	return r;
 }

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "moment/pass.h"
 #include "score/score.h"
+#include "score/signal.h"
 #include "stream/reader.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -188,6 +189,24 @@ IsAnswer(const Event *e)
 		}
 	}
 	return answer;
+}
+
+static void
+LoadConfiguration(Pass *pass, void *arg)
+{
+	(void) MomentRules();
+	(void) Signals();
+}
+
+/*
+ * Resolve a batch's events, once it is known which attributes of people and accounts the rules and signals ask for. If these do not
+ * load, applying the batch will say so.
+ */
+static void
+ResolveEvents(Pass *pass, EventList *list)
+{
+	(void) Guarded(pass, LoadConfiguration, NULL);
+	EventResolve(list);
 }
 
 /* The batch's answers to the task room, all at once. */
@@ -473,7 +492,7 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 	n = list->n;
 	if (n > 0)
 	{
-		EventResolve(list);
+		ResolveEvents(&pass, list);
 		ApplyHalving(&pass, list, 0, list->n);
 		pass.memory += MemoryContextMemAllocated(CurrentMemoryContext, true);
 	}
@@ -596,7 +615,7 @@ RetryLane(int lane)
 	pass.consumed = ConsumedLoad(lane, 0, StrFrom(NULL));
 	SqlRun(&failed, args, NULL);
 	EventListTakeResult(&list, NULL);
-	EventResolve(&list);
+	ResolveEvents(&pass, &list);
 	for (int i = 0; i < list.n; i++)
 	{
 		int64		before = pass.failed;
