@@ -67,7 +67,7 @@ SELECT revops.check_rule('{"when": {"kind": "a"}, "count": {"at_least": 3}}');
 SELECT revops.check_rule('{"when": {"kind": "a"}, "count": {"at_least": 0, "within": "1h"}}');
 SELECT revops.check_rule('{"when": {"kind": "a"}, "count": {"at_least": 2000, "within": "1h"}}');
 SELECT revops.check_rule($${"when": {"kind": "a"}, "count": {"at_least": 2, "within": "1h"},
-  "sum": {"of": "dwell", "at_least": "1h", "within": "1h"}}$$);
+  "streak": {"days": 3}}$$);
 SELECT revops.check_rule('{"sum": {"of": "clicks", "at_least": 3, "within": "1h"}}');
 SELECT revops.check_rule('{"sum": {"of": "dwell", "at_least": 3, "within": "1h"}}');
 SELECT revops.check_rule('{"sum": {"of": "properties.n", "at_least": -1, "within": "1h"}}');

@@ -94,6 +94,16 @@ CompileStored(RuleCache *to, const char *name, int version, const char *definiti
 	return rule;
 }
 
+static int
+DigestCmp(const void *a, const void *b, void *arg)
+{
+	MomentRule **rules = arg;
+	uint64		x = rules[*(const int *) a]->digest;
+	uint64		y = rules[*(const int *) b]->digest;
+
+	return x < y ? -1 : x > y;
+}
+
 /* Read and compile all versions that are ever valid, into the current context. */
 static void
 LoadRules(RuleCache *to)
@@ -126,6 +136,34 @@ LoadRules(RuleCache *to)
 	}
 	MemoryContextDelete(row);
 	SPI_freetuptable(rows);
+
+	to->set.bydigest = palloc((to->set.n + 1) * sizeof(int));
+	to->set.index = PredicateIndexNew();
+	for (int i = 0; i < to->set.n; i++)
+	{
+		to->set.bydigest[i] = i;
+		MomentRuleIndex(to->set.rules[i], to->set.index, i);
+	}
+	PredicateIndexDone(to->set.index);
+	qsort_arg(to->set.bydigest, to->set.n, sizeof(int), DigestCmp, to->set.rules);
+}
+
+int
+MomentRuleByDigest(const MomentRuleSet *set, uint64 digest)
+{
+	int			lo = 0,
+				hi = set->n;
+
+	while (lo < hi)
+	{
+		int			mid = (lo + hi) / 2;
+
+		if (set->rules[set->bydigest[mid]]->digest < digest)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < set->n && set->rules[set->bydigest[lo]]->digest == digest ? set->bydigest[lo] : -1;
 }
 
 const MomentRuleSet *
@@ -198,4 +236,5 @@ revops_check_rule(PG_FUNCTION_ARGS)
 void
 MomentInit(void)
 {
+	PassInit();
 }

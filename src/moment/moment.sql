@@ -45,6 +45,7 @@ CREATE TABLE revops.moment (
     object       text COLLATE "C",
     evidence     uuid[] NOT NULL,
     playbook     text COLLATE "C",
+    by_timer     boolean NOT NULL DEFAULT false,
     retracted_at timestamptz,
     CONSTRAINT moment_pkey PRIMARY KEY (subject, moment_id)
 );
@@ -56,33 +57,73 @@ COMMENT ON COLUMN revops.moment.rule IS 'The rule that caught it';
 COMMENT ON COLUMN revops.moment.version IS 'Version of the rule';
 COMMENT ON COLUMN revops.moment.subject_kind IS 'What the subject is';
 COMMENT ON COLUMN revops.moment.subject IS 'Whose moment it is';
-COMMENT ON COLUMN revops.moment.person IS 'The person of the event that completed it';
+COMMENT ON COLUMN revops.moment.person IS 'The person of its last event';
 COMMENT ON COLUMN revops.moment.account IS 'The account of that event, or of its person';
 COMMENT ON COLUMN revops.moment.opportunity IS 'The opportunity of that event';
 COMMENT ON COLUMN revops.moment.owner IS 'The rep that its card went to';
-COMMENT ON COLUMN revops.moment.occurred_at IS 'When the event that completed it occurred';
+COMMENT ON COLUMN revops.moment.occurred_at IS 'When it was complete: the time of its last event, or the end of the time in which none came';
 COMMENT ON COLUMN revops.moment.detected_at IS 'When the stream found it';
 COMMENT ON COLUMN revops.moment.strength IS 'Strength, from 0 to 1';
-COMMENT ON COLUMN revops.moment.channel IS 'Channel of the event that completed it';
-COMMENT ON COLUMN revops.moment.object IS 'Object of the event that completed it';
-COMMENT ON COLUMN revops.moment.evidence IS 'Its events in the order of time, at most the newest 64; the last completed it';
+COMMENT ON COLUMN revops.moment.channel IS 'Channel of its last event';
+COMMENT ON COLUMN revops.moment.object IS 'Object of its last event';
+COMMENT ON COLUMN revops.moment.evidence IS 'Its events in the order of time, at most the newest 64';
 COMMENT ON COLUMN revops.moment.playbook IS 'The playbook that answers it';
+COMMENT ON COLUMN revops.moment.by_timer IS 'A timeout completed it: what was not to come within a time has not come';
 COMMENT ON COLUMN revops.moment.retracted_at IS 'When it was undone; NULL: it stands';
 
 CREATE TABLE revops.moment_state (
     subject_kind revops.subject_kind NOT NULL,
     subject      text COLLATE "C" NOT NULL,
     states       bytea NOT NULL,
+    due_at       timestamptz,
     CONSTRAINT moment_state_pkey PRIMARY KEY (subject_kind, subject)
 );
+CREATE INDEX moment_state_due_at ON revops.moment_state (due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE revops.moment_state IS 'Where each subject stands in the rules that have seen an event of it; the stream''s own';
 COMMENT ON COLUMN revops.moment_state.subject_kind IS 'What the subject is';
 COMMENT ON COLUMN revops.moment_state.subject IS 'The subject';
 COMMENT ON COLUMN revops.moment_state.states IS 'The states, packed';
+COMMENT ON COLUMN revops.moment_state.due_at IS 'When its next timeout is due; NULL: none';
+
+CREATE TABLE revops.late_event (
+    event_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    rule         text COLLATE "C" NOT NULL,
+    version      int NOT NULL,
+    subject_kind revops.subject_kind NOT NULL,
+    subject      text COLLATE "C" NOT NULL,
+    behind       interval NOT NULL,
+    noted_at     timestamptz NOT NULL DEFAULT revops.now(),
+    CONSTRAINT late_event_pkey PRIMARY KEY (subject, rule, version, event_id)
+);
+COMMENT ON TABLE revops.late_event IS 'Events that came later than revops.allowed_lateness: they changed no moment of that rule';
+COMMENT ON COLUMN revops.late_event.event_id IS 'The event';
+COMMENT ON COLUMN revops.late_event.occurred_at IS 'When it occurred';
+COMMENT ON COLUMN revops.late_event.rule IS 'The rule that it would have concerned';
+COMMENT ON COLUMN revops.late_event.version IS 'Version of the rule';
+COMMENT ON COLUMN revops.late_event.subject_kind IS 'What the subject is';
+COMMENT ON COLUMN revops.late_event.subject IS 'Whose event it is';
+COMMENT ON COLUMN revops.late_event.behind IS 'How far it lay behind what the subject''s rule had seen';
+COMMENT ON COLUMN revops.late_event.noted_at IS 'When the stream met it';
+
+CREATE TABLE revops.rule_count (
+    rule         text COLLATE "C" NOT NULL,
+    version      int NOT NULL,
+    lane         int NOT NULL,
+    capped       bigint NOT NULL,
+    CONSTRAINT rule_count_pkey PRIMARY KEY (rule, version, lane)
+);
+COMMENT ON TABLE revops.rule_count IS 'What the stream counts of each rule; see revops.rule_status';
+COMMENT ON COLUMN revops.rule_count.rule IS 'The rule';
+COMMENT ON COLUMN revops.rule_count.version IS 'Its version';
+COMMENT ON COLUMN revops.rule_count.lane IS 'The lane that counted';
+COMMENT ON COLUMN revops.rule_count.capped IS 'Events that were left out since a state keeps at most 1,024';
 
 SELECT pg_catalog.pg_extension_config_dump('revops.moment_rule', '');
 SELECT pg_catalog.pg_extension_config_dump('revops.moment', '');
 SELECT pg_catalog.pg_extension_config_dump('revops.moment_state', '');
+SELECT pg_catalog.pg_extension_config_dump('revops.late_event', '');
+SELECT pg_catalog.pg_extension_config_dump('revops.rule_count', '');
 
 CREATE VIEW revops.rule AS
 SELECT rule, title, COALESCE(definition ->> 'per', 'person') AS per, playbook, version, valid_from AS since, definition
@@ -96,6 +137,27 @@ COMMENT ON COLUMN revops.rule.playbook IS 'The playbook that answers it; NULL ma
 COMMENT ON COLUMN revops.rule.version IS 'Version in force';
 COMMENT ON COLUMN revops.rule.since IS 'First instant of events that this version applies to';
 COMMENT ON COLUMN revops.rule.definition IS 'The JSON document';
+
+CREATE VIEW revops.rule_status AS
+SELECT r.rule, r.version, r.valid_from, r.valid_to,
+       coalesce(m.standing, 0) AS moments, coalesce(m.retracted, 0) AS retracted, m.last_at,
+       coalesce(l.n, 0) AS late_events, coalesce(c.n, 0) AS capped
+FROM revops.moment_rule r
+LEFT JOIN (SELECT rule, version, count(*) FILTER (WHERE retracted_at IS NULL) AS standing, count(*) FILTER (WHERE retracted_at IS NOT NULL) AS retracted,
+                  max(occurred_at) FILTER (WHERE retracted_at IS NULL) AS last_at
+           FROM revops.moment GROUP BY rule, version) m USING (rule, version)
+LEFT JOIN (SELECT rule, version, count(*) AS n FROM revops.late_event GROUP BY rule, version) l USING (rule, version)
+LEFT JOIN (SELECT rule, version, sum(capped)::bigint AS n FROM revops.rule_count GROUP BY rule, version) c USING (rule, version);
+COMMENT ON VIEW revops.rule_status IS 'All versions of the moment rules, with what they have caught and what was left out';
+COMMENT ON COLUMN revops.rule_status.rule IS 'Name';
+COMMENT ON COLUMN revops.rule_status.version IS 'Version';
+COMMENT ON COLUMN revops.rule_status.valid_from IS 'First instant of events it applies to';
+COMMENT ON COLUMN revops.rule_status.valid_to IS 'First instant it no longer applies to';
+COMMENT ON COLUMN revops.rule_status.moments IS 'Standing moments';
+COMMENT ON COLUMN revops.rule_status.retracted IS 'Moments that were undone';
+COMMENT ON COLUMN revops.rule_status.last_at IS 'When the latest standing one occurred';
+COMMENT ON COLUMN revops.rule_status.late_events IS 'Events that came too late to count; see revops.late_event';
+COMMENT ON COLUMN revops.rule_status.capped IS 'Events that were left out since a state keeps at most 1,024';
 
 CREATE FUNCTION revops.check_rule(definition json, rule text DEFAULT 'new rule') RETURNS void
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'revops_check_rule';
@@ -139,3 +201,10 @@ BEGIN
     RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION revops.drop_rule(text) IS 'Ends a moment rule for the events from now on; its moments stay. False if there is no such rule in force';
+
+CREATE FUNCTION revops.backtest(definition json, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
+    OUT subject_kind revops.subject_kind, OUT subject text, OUT occurred_at timestamptz, OUT strength float8, OUT evidence uuid[])
+RETURNS SETOF record
+LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'revops_backtest';
+COMMENT ON FUNCTION revops.backtest(json, timestamptz, timestamptz) IS
+'The moments that a rule would have caught in the events that occurred from since to before until, as if it had been stored before the first of them; writes nothing';

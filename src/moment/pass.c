@@ -1,193 +1,112 @@
 /*
  * pass.c
- *	  From a batch of events to moments: each subject's relevant events, in the order of time, through each rule's state.
+ *	  From a batch of events to moments: each subject's events, in the order of time, through the state of each rule that they concern.
  *
  * Usually a batch continues where the states stand. Where an event is not after a state's frontier, that rule is replayed for that
- * subject from its last moment before the event, or from as far back as the rule's window reaches; moments after that point that the
- * replay does not find again are retracted. So the moments are those of one pass over all events in the order of time, whatever the
- * order of arrival. A moment's id is a digest of rule, version, subject and the event that completed it: found again, it is the same.
+ * subject (replay.c), unless the event is later than revops.allowed_lateness. So the moments are those of one pass over all events in
+ * the order of time, whatever the order of arrival. Timeouts fire before the next event of their rule, and else when the stream has
+ * nothing else to do (MomentPassTimeouts), by moment_state.due_at.
  *
- * A subject's states are one row: (uint64 rule digest, uint32 size, bytes)*.
+ * A subject's states are one row: (uint64 rule digest, int64 due, uint32 size, bytes)*, ascending by digest. So the work for
+ * a subject goes by the rules that its events concern, not by the number of rules.
  */
-#include "moment/pass.h"
+#include "moment/run.h"
 
 #include "base/writer.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
-#include "utils/array.h"
+#include "moment/rule.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
-typedef struct KindEntry
-{
-	Str			key;
-	uint32		hash;
-	char		status;
-	const MomentRule **rules;
-	int			n;
-} KindEntry;
+#define LATENESS_DEFAULT	(90 * SECS_PER_DAY)
 
-#define SH_PREFIX rulekind
-#define SH_ELEMENT_TYPE KindEntry
-#define SH_KEY_TYPE Str
-#define SH_KEY key
-#define SH_HASH_KEY(tb, k) hash_bytes((const unsigned char *) (k).data, (k).len)
-#define SH_EQUAL(tb, a, b) StrEq(a, b)
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, a) (a)->hash
-#define SH_SCOPE static inline
-#define SH_DEFINE
-#define SH_DECLARE
-#include "lib/simplehash.h"
-
-/* A relevant event of a subject, for one rule */
-typedef struct Step
-{
-	SubjectKind kind;
-	int			rule;			/* index in the rule set */
-	Str			subject;
-	Event	   *e;
-} Step;
-
-/* A moment to write */
-typedef struct Found
-{
-	pg_uuid_t	id;
-	SubjectKind kind;
-	Str			subject;
-	MomentHit	hit;
-	Event		last;			/* a copy: hit.last may be of a history that is gone */
-} Found;
+static int	allowed_lateness = LATENESS_DEFAULT;	/* seconds */
 
 typedef struct StoredState
 {
-	uint64		rule;
+	uint64		rule;			/* digest */
+	TimestampTz due;
 	uint32		size;
 	const char *data;
 } StoredState;
 
-struct MomentPass
+#define STORED_HEADER	20
+
+/* A state that this pass has changed */
+typedef struct LiveState
 {
-	int			lane;
-	int			lanes;
-	const MomentRuleSet *set;
-	uint64	   *digests;		/* of each rule of the set */
-	rulekind_hash *bykind;
-	const MomentRule **any;
-	int			nany;
-	MemoryContext context;		/* lives as long as the pass */
-	Step	   *steps;
-	int64		nsteps;
-	int64		maxsteps;
-	Found	   *found;
-	int			nfound;
-	int			maxfound;
-	Datum	   *retract;		/* uuids */
-	int			nretract;
-	int			maxretract;
+	int			rule;
+	PatternState *state;
+} LiveState;
+
+/* One subject while it is worked on */
+typedef struct Subject
+{
+	SubjectKind kind;
+	Str			subject;
+	Datum		key;
+	bool		found;			/* it has a row */
+	bool		stale;			/* which is to be written, whatever has changed */
+	int			nstored;
+	StoredState *stored;
+	int			nlive;
+	LiveState  *live;
+} Subject;
+
+/* columns of revops.moment_state */
+enum
+{
+	COL_KIND, COL_SUBJECT, COL_STATES, COL_DUE_AT, NCOLS
 };
 
-static uint64
-RuleDigest(const MomentRule *rule)
+void
+PassInit(void)
 {
-	const char *name = MomentRuleName(rule);
-
-	return hash_bytes_extended((const unsigned char *) name, strlen(name), (uint64) MomentRuleVersion(rule));
-}
-
-/* 128 bits of (rule, version, subject, completing event), as a version 8 UUID. */
-static pg_uuid_t
-MomentId(uint64 digest, SubjectKind kind, Str subject, const pg_uuid_t *last)
-{
-	pg_uuid_t	id;
-	uint64		h[2];
-
-	for (int i = 0; i < 2; i++)
-	{
-		h[i] = hash_bytes_extended((const unsigned char *) subject.data, subject.len, digest + i * UINT64CONST(0x9e3779b97f4a7c15) + kind);
-		h[i] = hash_bytes_extended(last->data, UUID_LEN, h[i]);
-	}
-	memcpy(id.data, h, UUID_LEN);
-	id.data[6] = (id.data[6] & 0x0f) | 0x80;
-	id.data[8] = (id.data[8] & 0x3f) | 0x80;
-	return id;
+	DefineCustomIntVariable("revops.allowed_lateness",
+							"How late an event may be to change moments.",
+							"An event that lies further back than this behind what its subject's rule has seen is kept, and counted in revops.late_event.",
+							&allowed_lateness, LATENESS_DEFAULT, 0, INT_MAX, PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
 MomentPass *
 MomentPassBegin(int lane, int lanes)
 {
 	MomentPass *pass = palloc0(sizeof(MomentPass));
-	rulekind_iterator it;
-	KindEntry  *entry;
 
 	pass->lane = lane;
 	pass->lanes = lanes;
 	pass->context = CurrentMemoryContext;
 	pass->set = MomentRules();
-	pass->digests = palloc((pass->set->n + 1) * sizeof(uint64));
-	pass->any = palloc((pass->set->n + 1) * sizeof(MomentRule *));
-	pass->bykind = rulekind_create(CurrentMemoryContext, 32, NULL);
-	for (int i = 0; i < pass->set->n; i++)
-	{
-		const Str  *kinds;
-		int			n = MomentRuleKinds(pass->set->rules[i], &kinds);
-
-		pass->digests[i] = RuleDigest(pass->set->rules[i]);
-		if (kinds == NULL)
-			pass->any[pass->nany++] = pass->set->rules[i];
-		for (int k = 0; kinds != NULL && k < n; k++)
-		{
-			bool		found;
-
-			entry = rulekind_insert(pass->bykind, kinds[k], &found);
-			if (!found)
-			{
-				entry->rules = palloc((pass->set->n + 1) * sizeof(MomentRule *));
-				entry->n = 0;
-			}
-			if (entry->n == 0 || entry->rules[entry->n - 1] != pass->set->rules[i])
-				entry->rules[entry->n++] = pass->set->rules[i];
-		}
-	}
-	rulekind_start_iterate(pass->bykind, &it);
-	while ((entry = rulekind_iterate(pass->bykind, &it)) != NULL)
-		for (int i = 0; i < pass->nany; i++)
-			entry->rules[entry->n++] = pass->any[i];
+	pass->capped = palloc0((pass->set->n + 1) * sizeof(int64));
+	pass->allowed_lateness = allowed_lateness * USECS_PER_SEC;
 	return pass;
-}
-
-static int
-RuleIndex(const MomentPass *pass, const MomentRule *rule)
-{
-	for (int i = 0; i < pass->set->n; i++)
-		if (pass->set->rules[i] == rule)
-			return i;
-	return -1;
 }
 
 void
 MomentPassEvent(MomentPass *pass, Event *e)
 {
-	KindEntry  *entry;
-	const MomentRule **rules = pass->any;
-	int			n = pass->nany;
+	const int  *candidates;
+	int			n;
+	int			mine[SUBJECT_KINDS] = {-1, -1, -1, -1};	/* is the subject the lane's: not known yet */
 
 	if (e->ahead || pass->set->n == 0)
 		return;
-	entry = rulekind_lookup(pass->bykind, e->kind);
-	if (entry != NULL)
-	{
-		rules = entry->rules;
-		n = entry->n;
-	}
+	n = PredicateIndexLook(pass->set->index, e, &candidates);
 	for (int i = 0; i < n; i++)
 	{
-		SubjectKind kind = MomentRuleSubject(rules[i]);
+		const MomentRule *rule = pass->set->rules[candidates[i]];
+		SubjectKind kind = rule->per;
 		Str			subject = EventSubject(e, kind);
+		MomentRoles roles;
 		Step	   *step;
 
-		if (subject.data == NULL || SubjectLane(kind, subject, pass->lanes) != pass->lane || !MomentRelevant(rules[i], e))
+		if (subject.data == NULL)
+			continue;
+		if (mine[kind] < 0)
+			mine[kind] = SubjectLane(kind, subject, pass->lanes) == pass->lane;
+		if (!mine[kind] || (roles = MomentRuleRoles(rule, e)) == 0)
 			continue;
 		if (pass->nsteps == pass->maxsteps)
 		{
@@ -198,7 +117,8 @@ MomentPassEvent(MomentPass *pass, Event *e)
 		step = &pass->steps[pass->nsteps++];
 		step->kind = kind;
 		step->subject = subject;
-		step->rule = RuleIndex(pass, rules[i]);
+		step->rule = candidates[i];
+		step->roles = roles;
 		step->e = e;
 	}
 }
@@ -220,76 +140,33 @@ StepCmp(const void *a, const void *b)
 	return EventPointCmp(x->e->occurred_at, &x->e->event_id, y->e->occurred_at, &y->e->event_id);
 }
 
-static Str
-KeepStr(MomentPass *pass, Str s)
-{
-	Str			r = s;
-
-	if (s.data != NULL)
-		r.data = memcpy(MemoryContextAlloc(pass->context, s.len + 1), s.data, s.len);
-	return r;
-}
-
-/* Keep a hit until it is written; everything it points to is copied. */
-static void
-KeepHit(MomentPass *pass, uint64 digest, SubjectKind kind, Str subject, const MomentHit *hit)
-{
-	Found	   *f;
-
-	if (pass->nfound == pass->maxfound)
-	{
-		pass->maxfound = pass->maxfound ? 2 * pass->maxfound : 64;
-		pass->found = pass->found ? repalloc_huge(pass->found, pass->maxfound * sizeof(Found)) :
-			MemoryContextAllocHuge(pass->context, pass->maxfound * sizeof(Found));
-	}
-	f = &pass->found[pass->nfound++];
-	f->id = MomentId(digest, kind, subject, &hit->last->event_id);
-	f->kind = kind;
-	f->subject = KeepStr(pass, subject);
-	f->hit = *hit;
-	f->last = *hit->last;
-	f->last.person = KeepStr(pass, f->last.person);
-	f->last.account = KeepStr(pass, f->last.account);
-	f->last.opportunity = KeepStr(pass, f->last.opportunity);
-	f->last.channel = KeepStr(pass, f->last.channel);
-	f->last.object = KeepStr(pass, f->last.object);
-	f->hit.evidence = memcpy(MemoryContextAlloc(pass->context, hit->nevidence * sizeof(pg_uuid_t)),
-							 hit->evidence, hit->nevidence * sizeof(pg_uuid_t));
-}
-
-static void
-KeepRetracted(MomentPass *pass, const pg_uuid_t *id)
-{
-	if (pass->nretract == pass->maxretract)
-	{
-		pass->maxretract = pass->maxretract ? 2 * pass->maxretract : 64;
-		pass->retract = pass->retract ? repalloc(pass->retract, pass->maxretract * sizeof(Datum)) :
-			MemoryContextAlloc(pass->context, pass->maxretract * sizeof(Datum));
-	}
-	pass->retract[pass->nretract++] =
-		PointerGetDatum(memcpy(MemoryContextAlloc(pass->context, UUID_LEN), id->data, UUID_LEN));
-}
+/* ---------- a subject's row ---------- */
 
 /* Take a subject's row apart; ERROR if it is damaged. */
-static int
-StatesParse(const char *p, Size size, StoredState *to, int max)
+static void
+ParseStates(Subject *s, bytea *row)
 {
-	const char *end = p + size;
-	int			n = 0;
+	const char *p = VARDATA(row);
+	const char *end = p + VARSIZE(row) - VARHDRSZ;
+	StoredState *to;
 
+	s->stored = palloc(((end - p) / STORED_HEADER + 1) * sizeof(StoredState));
 	while (p < end)
 	{
-		if (end - p < 12 || n == max)
+		to = &s->stored[s->nstored];
+		if (end - p < STORED_HEADER)
 			goto damaged;
-		memcpy(&to[n].rule, p, 8);
-		memcpy(&to[n].size, p + 8, 4);
-		p += 12;
-		if (to[n].size > end - p)
+		memcpy(&to->rule, p, 8);
+		memcpy(&to->due, p + 8, 8);
+		memcpy(&to->size, p + 16, 4);
+		p += STORED_HEADER;
+		if (to->size > end - p || (s->nstored > 0 && to[-1].rule >= to->rule))
 			goto damaged;
-		to[n].data = p;
-		p += to[n++].size;
+		to->data = p;
+		p += to->size;
+		s->nstored++;
 	}
-	return n;
+	return;
 damaged:
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
@@ -297,254 +174,229 @@ damaged:
 			 errhint("Delete the row; then run SELECT revops.request_repair() for its subject.")));
 }
 
-/* Where a replay of one rule starts, and the state there */
-typedef struct Replay
+static void
+SubjectOpen(Subject *s, TableWriter *w, SubjectKind kind, Str subject)
 {
-	int			rule;
-	TimestampTz late_at;		/* the first event that the state has missed */
-	pg_uuid_t	late_id;
-	bool		has_moment;		/* the last standing moment before that */
-	TimestampTz moment_at;
-	pg_uuid_t	moment_id;
-	TimestampTz start;
-} Replay;
+	Datum		key[2];
+
+	memset(s, 0, sizeof(Subject));
+	s->kind = kind;
+	s->subject = subject;
+	key[0] = ObjectIdGetDatum(SubjectKindOid(kind));
+	key[1] = s->key = PointerGetDatum(cstring_to_text_with_len(subject.data, subject.len));
+	s->found = TableWriterFind(w, key);
+	if (s->found)
+		ParseStates(s, DatumGetByteaPCopy(w->found->tts_values[COL_STATES]));
+}
+
+/* The stored state of a rule; NULL: none */
+static const StoredState *
+StoredOf(const Subject *s, uint64 digest)
+{
+	int			lo = 0,
+				hi = s->nstored;
+
+	while (lo < hi)
+	{
+		int			mid = (lo + hi) / 2;
+
+		if (s->stored[mid].rule < digest)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->nstored && s->stored[lo].rule == digest ? &s->stored[lo] : NULL;
+}
 
 static void
-ReplayPrepare(MomentPass *pass, Replay *r, SubjectKind kind, Datum subject)
+AddLive(Subject *s, int rule, PatternState *state)
 {
-	static SqlPlan last = {
-		"SELECT occurred_at, evidence[cardinality(evidence)] FROM revops.moment"
-		" WHERE subject = $1 COLLATE \"C\" AND subject_kind = $2::text::revops.subject_kind AND rule = $3 COLLATE \"C\" AND version = $4"
-		" AND retracted_at IS NULL AND (occurred_at, evidence[cardinality(evidence)]) < ($5, $6)"
-		" ORDER BY 1 DESC, 2 DESC LIMIT 1",
-		6, {TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, UUIDOID}
-	};
-	const MomentRule *rule = pass->set->rules[r->rule];
-	Datum		args[6];
-	bool		isnull;
-	int64		horizon = PatternHorizon(rule);
-
-	args[0] = subject;
-	args[1] = CStringGetTextDatum(SubjectKindName(kind));
-	args[2] = CStringGetTextDatum(MomentRuleName(rule));
-	args[3] = Int32GetDatum(MomentRuleVersion(rule));
-	args[4] = TimestampTzGetDatum(r->late_at);
-	args[5] = UUIDPGetDatum(&r->late_id);
-	r->has_moment = SqlRun(&last, args, NULL) > 0;
-	r->start = r->late_at < DT_NOBEGIN + 1 + horizon || TIMESTAMP_IS_NOBEGIN(r->late_at) ? DT_NOBEGIN : r->late_at - horizon;
-	if (r->has_moment)
-	{
-		HeapTuple	tup = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		r->moment_at = DatumGetTimestampTz(SPI_getbinval(tup, desc, 1, &isnull));
-		r->moment_id = *DatumGetUUIDP(SPI_getbinval(tup, desc, 2, &isnull));
-		r->start = Max(r->start, r->moment_at);
-	}
-	SPI_freetuptable(SPI_tuptable);
+	/* room for one more, doubling at powers of two */
+	if (s->nlive == 0)
+		s->live = palloc(sizeof(LiveState));
+	else if ((s->nlive & (s->nlive - 1)) == 0)
+		s->live = repalloc(s->live, 2 * s->nlive * sizeof(LiveState));
+	s->live[s->nlive].rule = rule;
+	s->live[s->nlive++].state = state;
 }
 
-/* Replay one rule over a history; keeps its moments, retracts those that it does not find again. */
-static PatternState *
-ReplayRun(MomentPass *pass, const Replay *r, SubjectKind kind, Str subject, Datum subject_datum, EventList *history)
+static const MomentRuleSet *sort_set;
+
+static int
+LiveCmp(const void *a, const void *b)
 {
-	static SqlPlan stored = {
-		"SELECT moment_id FROM revops.moment"
-		" WHERE subject = $1 COLLATE \"C\" AND subject_kind = $2::text::revops.subject_kind AND rule = $3 COLLATE \"C\" AND version = $4"
-		" AND retracted_at IS NULL AND (occurred_at, evidence[cardinality(evidence)]) >= ($5, $6)",
-		6, {TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, UUIDOID}
-	};
-	const MomentRule *rule = pass->set->rules[r->rule];
-	PatternState *state = r->has_moment ? PatternAfterMoment(rule, r->moment_at, &r->moment_id) : PatternNew(rule);
-	int			first = pass->nfound;
-	Datum		args[6];
-	uint64		rows;
+	uint64		x = sort_set->rules[((const LiveState *) a)->rule]->digest;
+	uint64		y = sort_set->rules[((const LiveState *) b)->rule]->digest;
 
-	for (int i = 0; i < history->n; i++)
-	{
-		Event	   *e = &history->events[i];
-		MomentHit	hit = {0};
-
-		CHECK_FOR_INTERRUPTS();
-		if (e->occurred_at < r->start ||
-			(r->has_moment && EventPointCmp(e->occurred_at, &e->event_id, r->moment_at, &r->moment_id) <= 0) ||
-			!StrEq(EventSubject(e, kind), subject) || !MomentRelevant(rule, e))
-			continue;
-		if (PatternStep(rule, state, e, &hit))
-		{
-			hit.rule = rule;
-			hit.last = e;
-			KeepHit(pass, pass->digests[r->rule], kind, subject, &hit);
-		}
-	}
-	args[0] = subject_datum;
-	args[1] = CStringGetTextDatum(SubjectKindName(kind));
-	args[2] = CStringGetTextDatum(MomentRuleName(rule));
-	args[3] = Int32GetDatum(MomentRuleVersion(rule));
-	args[4] = TimestampTzGetDatum(r->late_at);
-	args[5] = UUIDPGetDatum(&r->late_id);
-	rows = SqlRun(&stored, args, NULL);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		bool		isnull,
-					again = false;
-		pg_uuid_t  *id = DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-
-		for (int f = first; f < pass->nfound && !again; f++)
-			again = memcmp(pass->found[f].id.data, id->data, UUID_LEN) == 0;
-		if (!again)
-			KeepRetracted(pass, id);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return state;
+	return x < y ? -1 : x > y;
 }
 
-/* Put a subject's row together: the new states, and those stored ones of rules that live and were not touched. */
-static bytea *
-StatesBuild(MomentPass *pass, const StoredState *old, int nold, PatternState **states)
+/* Write the row: the changed states, and the stored ones of rules that live. */
+static void
+SubjectClose(MomentPass *pass, Subject *s, TableWriter *w)
 {
+	Datum		values[NCOLS];
+	bool		isnull[NCOLS] = {false};
+	TimestampTz due = DT_NOEND;
 	Size		size = VARHDRSZ;
-	bytea	   *result = NULL;
-	char	   *p = NULL;
+	bytea	   *row;
+	char	   *p;
+	int			i = 0,
+				k = 0;
 
-	for (int pass_no = 0; pass_no < 2; pass_no++)
+	if (s->nlive == 0 && !(s->stale && s->found))
+		return;
+	sort_set = pass->set;
+	if (s->nlive > 1)
+		qsort(s->live, s->nlive, sizeof(LiveState), LiveCmp);
+	for (int l = 0; l < s->nlive; l++)
 	{
-		if (pass_no == 1)
-		{
-			result = palloc(size);
-			SET_VARSIZE(result, size);
-			p = VARDATA(result);
-		}
-		for (int i = 0; i < pass->set->n; i++)
-		{
-			const char *keep = NULL;
-			uint32		n = 0;
-
-			if (states[i] != NULL)
-				n = (uint32) PatternSize(states[i]);
-			else
-			{
-				for (int k = 0; k < nold; k++)
-					if (old[k].rule == pass->digests[i])
-					{
-						keep = old[k].data;
-						n = old[k].size;
-					}
-				if (keep == NULL)
-					continue;
-			}
-			if (pass_no == 0)
-			{
-				size += 12 + n;
-				continue;
-			}
-			memcpy(p, &pass->digests[i], 8);
-			memcpy(p + 8, &n, 4);
-			if (keep != NULL)
-				memcpy(p + 12, keep, n);
-			else
-				PatternWrite(states[i], p + 12);
-			p += 12 + n;
-		}
+		pass->capped[s->live[l].rule] += PatternCapped(s->live[l].state);
+		size += STORED_HEADER + PatternSize(pass->set->rules[s->live[l].rule], s->live[l].state);
 	}
-	return result;
+	for (int l = 0; l < s->nstored; l++)
+		size += STORED_HEADER + s->stored[l].size;
+	if (!AllocSizeIsValid(size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the states of %s \"%.*s\" in all moment rules take more than a row can", SubjectKindName(s->kind),
+						s->subject.len, s->subject.data)));
+	row = palloc(size);
+	p = VARDATA(row);
+	while (i < s->nstored || k < s->nlive)
+	{
+		const MomentRule *rule = k < s->nlive ? pass->set->rules[s->live[k].rule] : NULL;
+		uint64		digest;
+		TimestampTz at;
+		uint32		n;
+
+		if (rule != NULL && (i == s->nstored || rule->digest <= s->stored[i].rule))
+		{
+			if (i < s->nstored && s->stored[i].rule == rule->digest)
+				i++;
+			digest = rule->digest;
+			at = PatternDue(rule, s->live[k].state);
+			n = (uint32) PatternSize(rule, s->live[k].state);
+			PatternWrite(rule, s->live[k++].state, p + STORED_HEADER);
+		}
+		else
+		{
+			const StoredState *old = &s->stored[i++];
+
+			if (MomentRuleByDigest(pass->set, old->rule) < 0)
+				continue;
+			digest = old->rule;
+			at = old->due;
+			n = old->size;
+			memcpy(p + STORED_HEADER, old->data, n);
+		}
+		memcpy(p, &digest, 8);
+		memcpy(p + 8, &at, 8);
+		memcpy(p + 16, &n, 4);
+		p += STORED_HEADER + n;
+		due = Min(due, at);
+	}
+	SET_VARSIZE(row, p - (char *) row);
+	values[COL_KIND] = ObjectIdGetDatum(SubjectKindOid(s->kind));
+	values[COL_SUBJECT] = s->key;
+	values[COL_STATES] = PointerGetDatum(row);
+	values[COL_DUE_AT] = TimestampTzGetDatum(due);
+	isnull[COL_DUE_AT] = TIMESTAMP_IS_NOEND(due);
+	TableWriterPut(w, s->found, values, isnull);
 }
 
-#define MAX_STORED	16384
+/* ---------- running it ---------- */
 
-/* One subject: its steps [from, to) of the batch, or (to == from) a repair of every rule from `since` on. */
-static void
-RunSubject(MomentPass *pass, TableWriter *w, SubjectKind kind, Str subject, int64 from, int64 to,
-		   bool repair, TimestampTz since, const Consumed *consumed)
+/* The steps [from, to) of one rule through its state; or false, and *late, if the first that is not too late needs a replay. */
+static bool
+RunSteps(MomentPass *pass, Subject *s, int64 from, int64 to, const Step **late)
 {
-	Datum		values[3];
-	bool		isnull[3] = {false};
-	StoredState *stored = NULL;
-	int			nstored = 0;
-	bool		found;
-	PatternState **states = palloc0((pass->set->n + 1) * sizeof(PatternState *));
+	int			r = pass->steps[from].rule;
+	const MomentRule *rule = pass->set->rules[r];
+	const StoredState *stored = StoredOf(s, rule->digest);
+	PatternState *state = stored ? PatternRead(rule, stored->data, stored->size) : PatternNew(rule);
+	TimestampTz at;
+	pg_uuid_t	id;
+	MomentHit	hit;
+
+	if (PatternFrontier(state, &at, &id))
+		for (; from < to; from++)
+		{
+			const Event *e = pass->steps[from].e;
+
+			if (EventPointCmp(e->occurred_at, &e->event_id, at, &id) > 0)
+				break;
+			if (at - e->occurred_at <= pass->allowed_lateness)
+			{
+				*late = &pass->steps[from];
+				return false;
+			}
+			KeepLate(pass, &pass->steps[from], at - e->occurred_at);
+		}
+	if (from == to)
+		return true;
+	for (; from < to; from++)
+	{
+		const Step *step = &pass->steps[from];
+
+		while (PatternTimeout(rule, state, step->e->occurred_at, &hit))
+			KeepHit(pass, s->kind, s->subject, &hit);
+		if (PatternStep(rule, state, step->e, step->roles, &hit))
+			KeepHit(pass, s->kind, s->subject, &hit);
+	}
+	AddLive(s, r, state);
+	return true;
+}
+
+/* Replay rules over the subject's history. */
+static void
+RunReplays(MomentPass *pass, Subject *s, Replay *replays, int n, const Consumed *consumed)
+{
+	StandingList *standing = StandingLoad(s->kind, s->key, pass->set);
+	TimestampTz start = DT_NOEND;
+	EventList  *history;
+
+	for (int i = 0; i < n; i++)
+	{
+		ReplayPrepare(pass, &replays[i], standing);
+		start = Min(start, replays[i].start);
+	}
+	history = EventHistory(s->kind, s->subject, start, DT_NOEND, consumed);
+	for (int i = 0; i < n; i++)
+		AddLive(s, replays[i].rule, ReplayRun(pass, &replays[i], s->kind, s->subject, standing, history));
+}
+
+/* One subject's steps [from, to) of the batch */
+static void
+RunSubject(MomentPass *pass, TableWriter *w, int64 from, int64 to, const Consumed *consumed)
+{
+	Subject		s;
 	Replay	   *replays = NULL;
 	int			nreplays = 0;
 
-	values[0] = ObjectIdGetDatum(SubjectKindOid(kind));
-	values[1] = PointerGetDatum(cstring_to_text_with_len(subject.data, subject.len));
-	found = TableWriterFind(w, values);
-	if (found)
+	SubjectOpen(&s, w, pass->steps[from].kind, pass->steps[from].subject);
+	for (int64 next; from < to; from = next)
 	{
-		bytea	   *b = DatumGetByteaPCopy(w->found->tts_values[2]);
-		int			max = Min(MAX_STORED, VARSIZE(b) / 12 + 1);
+		const Step *late;
 
-		stored = palloc(max * sizeof(StoredState));
-		nstored = StatesParse(VARDATA(b), VARSIZE(b) - VARHDRSZ, stored, max);
-	}
-
-	while (from < to)
-	{
-		int			r = pass->steps[from].rule;
-		const MomentRule *rule = pass->set->rules[r];
-		PatternState *state = NULL;
-		TimestampTz at;
-		pg_uuid_t	id;
-		Event	   *first = pass->steps[from].e;
-
-		for (int k = 0; k < nstored; k++)
-			if (stored[k].rule == pass->digests[r])
-				state = PatternRead(rule, stored[k].data, stored[k].size);
-		if (state == NULL)
-			state = PatternNew(rule);
-		if (PatternFrontier(state, &at, &id) && EventPointCmp(first->occurred_at, &first->event_id, at, &id) <= 0)
-		{
-			if (replays == NULL)
-				replays = palloc0(pass->set->n * sizeof(Replay));
-			replays[nreplays].rule = r;
-			replays[nreplays].late_at = first->occurred_at;
-			replays[nreplays++].late_id = first->event_id;
-			while (from < to && pass->steps[from].rule == r)
-				from++;
+		CHECK_FOR_INTERRUPTS();
+		for (next = from + 1; next < to && pass->steps[next].rule == pass->steps[from].rule;)
+			next++;
+		if (RunSteps(pass, &s, from, next, &late))
 			continue;
-		}
-		for (; from < to && pass->steps[from].rule == r; from++)
-		{
-			MomentHit	hit = {0};
-
-			if (PatternStep(rule, state, pass->steps[from].e, &hit))
-			{
-				hit.rule = rule;
-				hit.last = pass->steps[from].e;
-				KeepHit(pass, pass->digests[r], kind, subject, &hit);
-			}
-		}
-		states[r] = state;
-	}
-
-	if (repair)
-	{
-		replays = palloc0((pass->set->n + 1) * sizeof(Replay));
-		for (int r = 0; r < pass->set->n; r++)
-			if (MomentRuleSubject(pass->set->rules[r]) == kind)
-			{
-				replays[nreplays].rule = r;
-				replays[nreplays++].late_at = since;
-			}
+		/* room for one more, doubling at powers of two */
+		if (nreplays == 0)
+			replays = palloc(sizeof(Replay));
+		else if ((nreplays & (nreplays - 1)) == 0)
+			replays = repalloc(replays, 2 * nreplays * sizeof(Replay));
+		memset(&replays[nreplays], 0, sizeof(Replay));
+		replays[nreplays].rule = late->rule;
+		replays[nreplays].late_at = late->e->occurred_at;
+		replays[nreplays++].late_id = late->e->event_id;
 	}
 	if (nreplays > 0)
-	{
-		TimestampTz start = DT_NOEND;
-		EventList  *history;
-
-		for (int i = 0; i < nreplays; i++)
-		{
-			ReplayPrepare(pass, &replays[i], kind, values[1]);
-			start = Min(start, replays[i].start);
-		}
-		history = EventHistory(kind, subject, start, DT_NOEND, consumed);
-		for (int i = 0; i < nreplays; i++)
-			states[replays[i].rule] = ReplayRun(pass, &replays[i], kind, subject, values[1], history);
-	}
-
-	values[2] = PointerGetDatum(StatesBuild(pass, stored, nstored, states));
-	if (found || VARSIZE(DatumGetPointer(values[2])) > VARHDRSZ)
-		TableWriterPut(w, found, values, isnull);
+		RunReplays(pass, &s, replays, nreplays, consumed);
+	SubjectClose(pass, &s, w);
 }
 
 void
@@ -566,7 +418,7 @@ MomentPassFinish(MomentPass *pass, const Consumed *consumed)
 		for (to = from + 1; to < pass->nsteps && pass->steps[to].kind == s->kind && StrEq(pass->steps[to].subject, s->subject);)
 			to++;
 		old = MemoryContextSwitchTo(work);
-		RunSubject(pass, w, s->kind, s->subject, from, to, false, 0, consumed);
+		RunSubject(pass, w, from, to, consumed);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(work);
 	}
@@ -574,106 +426,70 @@ MomentPassFinish(MomentPass *pass, const Consumed *consumed)
 	MemoryContextDelete(work);
 }
 
+/* Run `body` on one subject's row, which it opens and closes. */
+#define WITH_SUBJECT(pass, s, kind, subject, body) \
+	do { \
+		TableWriter *w = TableWriterOpen("moment_state"); \
+		MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "revops moment subject", ALLOCSET_DEFAULT_SIZES); \
+		MemoryContext old = MemoryContextSwitchTo(work); \
+		SubjectOpen(s, w, kind, subject); \
+		body; \
+		SubjectClose(pass, s, w); \
+		MemoryContextSwitchTo(old); \
+		TableWriterClose(w); \
+		MemoryContextDelete(work); \
+	} while (0)
+
+static void
+RepairSubject(MomentPass *pass, Subject *s, TimestampTz since, const Consumed *consumed)
+{
+	Replay	   *replays = palloc0((pass->set->n + 1) * sizeof(Replay));
+	int			n = 0;
+
+	for (int r = 0; r < pass->set->n; r++)
+		if (pass->set->rules[r]->per == s->kind)
+		{
+			replays[n].rule = r;
+			replays[n++].late_at = since;
+		}
+	if (n > 0)
+		RunReplays(pass, s, replays, n, consumed);
+}
+
 void
 MomentPassRepair(MomentPass *pass, SubjectKind kind, Str subject, TimestampTz since, const Consumed *consumed)
 {
-	TableWriter *w;
-	MemoryContext work,
-				old;
+	Subject		s;
 
-	if (pass->set->n == 0)
-		return;
-	w = TableWriterOpen("moment_state");
-	work = AllocSetContextCreate(CurrentMemoryContext, "revops moment repair", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(work);
-	RunSubject(pass, w, kind, subject, 0, 0, true, since, consumed);
-	MemoryContextSwitchTo(old);
-	TableWriterClose(w);
-	MemoryContextDelete(work);
+	if (pass->set->n > 0)
+		WITH_SUBJECT(pass, &s, kind, subject, RepairSubject(pass, &s, since, consumed));
 }
 
-static Datum
-StrDatum(Str s, bool *isnull)
+static void
+TimeoutSubject(MomentPass *pass, Subject *s, TimestampTz now)
 {
-	*isnull = s.data == NULL;
-	return *isnull ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(s.data, s.len));
-}
+	/* due_at is set anew even where the rule is no more */
+	s->stale = true;
+	for (int i = 0; i < s->nstored; i++)
+	{
+		const StoredState *stored = &s->stored[i];
+		int			r = stored->due <= now ? MomentRuleByDigest(pass->set, stored->rule) : -1;
+		PatternState *state;
+		MomentHit	hit;
 
-static Datum
-UuidArray(Datum *ids, int n)
-{
-	return PointerGetDatum(construct_array(ids, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+		if (r < 0)
+			continue;
+		state = PatternRead(pass->set->rules[r], stored->data, stored->size);
+		while (PatternTimeout(pass->set->rules[r], state, now + 1, &hit))
+			KeepHit(pass, s->kind, s->subject, &hit);
+		AddLive(s, r, state);
+	}
 }
 
 void
-MomentPassWrite(MomentPass *pass, Datum *opened, int *nopened, Datum *retracted, int *nretracted)
+MomentPassTimeouts(MomentPass *pass, SubjectKind kind, Str subject, TimestampTz now)
 {
-	/* a moment that stands already, and is found again by a replay, is no news */
-	static SqlPlan put = {
-		"INSERT INTO revops.moment AS m (moment_id, rule, version, subject_kind, subject, person, account, opportunity,"
-		" occurred_at, detected_at, strength, channel, object, evidence, playbook)"
-		" VALUES ($1, $2, $3, $4::text::revops.subject_kind, $5, $6, $7, $8, $9, revops.now(), $10, $11, $12, $13, $14)"
-		" ON CONFLICT (subject, moment_id) DO NOTHING",
-		14, {UUIDOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID,
-		UUIDARRAYOID, TEXTOID}
-	};
-	static SqlPlan stand_again = {
-		"UPDATE revops.moment SET retracted_at = NULL"
-		" WHERE subject = $1 COLLATE \"C\" AND moment_id = $2 AND retracted_at IS NOT NULL", 2, {TEXTOID, UUIDOID}
-	};
-	static SqlPlan refresh = {
-		"UPDATE revops.moment SET strength = $3, evidence = $4, person = $5, account = $6"
-		" WHERE subject = $1 COLLATE \"C\" AND moment_id = $2"
-		" AND (strength, evidence, person, account) IS DISTINCT FROM ($3, $4, $5, $6)",
-		6, {TEXTOID, UUIDOID, FLOAT8OID, UUIDARRAYOID, TEXTOID, TEXTOID}
-	};
-	static SqlPlan undo = {
-		"UPDATE revops.moment SET retracted_at = revops.now() WHERE moment_id = ANY ($1)", 1, {UUIDARRAYOID}
-	};
-	Datum	   *news = palloc((pass->nfound + 1) * sizeof(Datum));
-	int			n = 0;
+	Subject		s;
 
-	for (int i = 0; i < pass->nfound; i++)
-	{
-		Found	   *f = &pass->found[i];
-		const MomentRule *rule = f->hit.rule;
-		Datum		v[14];
-		bool		null[14] = {false};
-		Datum	   *evidence = palloc(f->hit.nevidence * sizeof(Datum));
-
-		v[0] = UUIDPGetDatum(&f->id);
-		v[1] = CStringGetTextDatum(MomentRuleName(rule));
-		v[2] = Int32GetDatum(MomentRuleVersion(rule));
-		v[3] = CStringGetTextDatum(SubjectKindName(f->kind));
-		v[4] = StrDatum(f->subject, &null[4]);
-		v[5] = StrDatum(f->last.person, &null[5]);
-		v[6] = StrDatum(f->last.account, &null[6]);
-		v[7] = StrDatum(f->last.opportunity, &null[7]);
-		v[8] = TimestampTzGetDatum(f->last.occurred_at);
-		v[9] = Float8GetDatum(f->hit.strength);
-		v[10] = StrDatum(f->last.channel, &null[10]);
-		v[11] = StrDatum(f->last.object, &null[11]);
-		for (int k = 0; k < f->hit.nevidence; k++)
-			evidence[k] = UUIDPGetDatum(&f->hit.evidence[k]);
-		v[12] = UuidArray(evidence, f->hit.nevidence);
-		null[13] = MomentRulePlaybook(rule) == NULL;
-		v[13] = null[13] ? (Datum) 0 : CStringGetTextDatum(MomentRulePlaybook(rule));
-		if (SqlRun(&put, v, null) > 0)
-			news[n++] = UUIDPGetDatum(&f->id);
-		else
-		{
-			Datum		u[6] = {v[4], v[0], v[9], v[12], v[5], v[6]};
-			bool		unull[6] = {false, false, false, false, null[5], null[6]};
-
-			if (SqlRun(&stand_again, u, unull) > 0)
-				news[n++] = UUIDPGetDatum(&f->id);
-			SqlRun(&refresh, u, unull);
-		}
-	}
-	*nopened = n;
-	*opened = n > 0 ? UuidArray(news, n) : (Datum) 0;
-	*nretracted = pass->nretract;
-	*retracted = pass->nretract > 0 ? UuidArray(pass->retract, pass->nretract) : (Datum) 0;
-	if (pass->nretract > 0)
-		SqlRun(&undo, retracted, NULL);
+	WITH_SUBJECT(pass, &s, kind, subject, TimeoutSubject(pass, &s, now));
 }

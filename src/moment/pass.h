@@ -17,7 +17,10 @@ extern void MomentPassFinish(MomentPass *pass, const Consumed *consumed);
 /* All rules of one subject anew from `since` on. */
 extern void MomentPassRepair(MomentPass *pass, SubjectKind kind, Str subject, TimestampTz since, const Consumed *consumed);
 
-/* Write what Finish and Repair found. Sets the ids of moments that are new or stand again, and of those that are undone, as uuid[]. */
+/* The timeouts of one subject that are due by `now`. */
+extern void MomentPassTimeouts(MomentPass *pass, SubjectKind kind, Str subject, TimestampTz now);
+
+/* Write what was found. Sets the ids of moments that are new or stand again, and of those that are undone, as uuid[]. */
 extern void MomentPassWrite(MomentPass *pass, Datum *opened, int *nopened, Datum *retracted, int *nretracted);
 
 #endif							/* REVOPS_MOMENT_PASS_H */

@@ -254,3 +254,9 @@ EventPropertyMicros(const Event *e, Str name, int64 max, int64 *micros)
 		pfree(properties);
 	return found;
 }
+
+bool
+FieldRefEqual(const FieldRef *a, const FieldRef *b)
+{
+	return a->field == b->field && StrEq(a->property, b->property);
+}

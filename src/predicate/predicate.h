@@ -111,6 +111,13 @@ typedef int (*FormulaName) (void *arg, const char *name);
 extern Formula *FormulaCompile(const JsonDoc *doc, const json_t *json, const char *path, FormulaName resolve, void *arg);
 extern double FormulaEval(const Formula *f, const double *slots);	/* 0 if the result, or a slot, is no finite number */
 
+typedef struct PredicateIndex PredicateIndex;
+extern PredicateIndex *PredicateIndexNew(void);
+extern void PredicateIndexAdd(PredicateIndex *index, const Predicate *pred, int id);
+extern void PredicateIndexDone(PredicateIndex *index);
+extern int PredicateIndexLook(PredicateIndex *index, const Event *e, const int **ids);
+extern bool FieldRefEqual(const FieldRef *a, const FieldRef *b);
+
 extern void PredicateInit(void);
 
 /* Documents: the longest, in bytes, and the deepest */

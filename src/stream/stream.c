@@ -29,6 +29,7 @@
 #include "utils/snapmgr.h"
 
 #define REPAIRS_PER_PASS	200
+#define TIMEOUTS_PER_PASS	2000
 
 static int	batch_size = STREAM_DEFAULT_BATCH;
 static int	work_memory = STREAM_DEFAULT_MEMORY;	/* kB */
@@ -323,6 +324,15 @@ PassApply(Pass *pass, EventList *list, int from, int to)
 	pass->memory = Max(pass->memory, MemoryContextMemAllocated(CurrentMemoryContext, true));
 }
 
+static SubjectKind
+SubjectKindNamed(const char *name)
+{
+	for (int k = 0; k < SUBJECT_KINDS; k++)
+		if (strcmp(name, SubjectKindName(k)) == 0)
+			return k;
+	elog(ERROR, "unknown kind of subject \"%s\"", name);
+}
+
 typedef struct Repair
 {
 	SubjectKind kind;
@@ -374,12 +384,8 @@ Repairs(Pass *pass)
 	for (int i = 0; i < n; i++)
 	{
 		HeapTuple	tup = SPI_tuptable->vals[i];
-		char	   *kind = SPI_getvalue(tup, desc, 1);
 
-		repairs[i].kind = SUBJECT_PERSON;
-		for (int k = 0; k < SUBJECT_KINDS; k++)
-			if (strcmp(kind, SubjectKindName(k)) == 0)
-				repairs[i].kind = k;
+		repairs[i].kind = SubjectKindNamed(SPI_getvalue(tup, desc, 1));
 		repairs[i].subject = StrFrom(pstrdup(SPI_getvalue(tup, desc, 2)));
 		repairs[i].since = DatumGetTimestampTz(SPI_getbinval(tup, desc, 3, &isnull));
 		repairs[i].last_request = DatumGetInt64(SPI_getbinval(tup, desc, 4, &isnull));
@@ -409,6 +415,94 @@ Repairs(Pass *pass)
 		MemoryContextDelete(context);
 	}
 	return n == REPAIRS_PER_PASS;
+}
+
+typedef struct TimedSubject
+{
+	SubjectKind kind;
+	Str			subject;
+} TimedSubject;
+
+typedef struct Timeouts
+{
+	int			n;
+	TimedSubject *subjects;
+	TimestampTz now;
+} Timeouts;
+
+static void
+RunTimeouts(Pass *pass, void *arg)
+{
+	Timeouts   *t = arg;
+	MomentPass *moments = MomentPassBegin(pass->lane, pass->lanes);
+
+	for (int i = 0; i < t->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MomentPassTimeouts(moments, t->subjects[i].kind, t->subjects[i].subject, t->now);
+	}
+	WriteMoments(pass, moments);
+}
+
+/*
+ * Moments that come since time has passed, where no event is left to take; true if more are due. A subject whose state fails is put to
+ * the failed repairs, and is due no more.
+ */
+static bool
+FireTimeouts(Pass *pass)
+{
+	static SqlPlan due = {
+		"SELECT subject_kind::text, subject FROM revops.moment_state"
+		" WHERE due_at <= $1 AND revops.subject_lane(subject_kind, subject, $3) = $2 ORDER BY due_at LIMIT $4",
+		4, {TIMESTAMPTZOID, INT4OID, INT4OID, INT4OID}
+	};
+	static SqlPlan give_up = {
+		"UPDATE revops.moment_state SET due_at = NULL WHERE subject_kind = $1::text::revops.subject_kind AND subject = $2 COLLATE \"C\"",
+		2, {TEXTOID, TEXTOID}
+	};
+	static SqlPlan failed = {
+		"INSERT INTO revops.repair_request (subject_kind, subject, since, error) VALUES ($1::text::revops.subject_kind, $2, '-infinity', $3)",
+		3, {TEXTOID, TEXTOID, TEXTOID}
+	};
+	Timeouts	t = {0};
+	Datum		args[4];
+	ErrorData  *error;
+
+	t.now = RevopsNow();
+	args[0] = TimestampTzGetDatum(t.now);
+	args[1] = Int32GetDatum(pass->lane);
+	args[2] = Int32GetDatum(pass->lanes);
+	args[3] = Int32GetDatum(TIMEOUTS_PER_PASS);
+	t.n = (int) SqlRun(&due, args, NULL);
+	t.subjects = palloc((t.n + 1) * sizeof(TimedSubject));
+	for (int i = 0; i < t.n; i++)
+	{
+		t.subjects[i].kind = SubjectKindNamed(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+		t.subjects[i].subject = StrFrom(pstrdup(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2)));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	if (t.n == 0)
+		return false;
+
+	/* all at once; if that fails, one by one */
+	if ((error = Guarded(pass, RunTimeouts, &t)) != NULL)
+		for (int i = 0; i < t.n; i++)
+		{
+			Timeouts	one = {1, &t.subjects[i], t.now};
+
+			if ((error = Guarded(pass, RunTimeouts, &one)) == NULL)
+				continue;
+			args[0] = CStringGetTextDatum(SubjectKindName(one.subjects->kind));
+			args[1] = PointerGetDatum(cstring_to_text_with_len(one.subjects->subject.data, one.subjects->subject.len));
+			args[2] = CStringGetTextDatum(error->message ? error->message : "unknown error");
+			SqlRun(&give_up, args, NULL);
+			SqlRun(&failed, args, NULL);
+			ereport(LOG,
+					(errmsg("pg_revops: timeouts of %s \"%s\" failed: %s", SubjectKindName(one.subjects->kind), one.subjects->subject.data,
+							error->message ? error->message : "unknown error"),
+					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
+		}
+	return t.n == TIMEOUTS_PER_PASS;
 }
 
 /* All of the open batch is taken: what follows it. */
@@ -516,6 +610,8 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 		result.more = true;
 	}
 	if (Repairs(&pass))
+		result.more = true;
+	if (!result.more && FireTimeouts(&pass))
 		result.more = true;
 	if (lane == 0 && SqlInt8(&due, NULL, NULL, 0) > 0)
 		SqlInt8(&escalate, NULL, NULL, 0);
