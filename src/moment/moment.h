@@ -96,9 +96,17 @@ extern Size PatternSize(const MomentRule *rule, const PatternState *state);
 extern void PatternWrite(const MomentRule *rule, const PatternState *state, char *to);
 extern PatternState *PatternRead(const MomentRule *rule, const char *from, Size size);
 
-/* How far a state is: have of need, and what is missing, palloc'd; false: nothing has begun. due: DT_NOEND, or when what it has is lost or completes */
-extern bool PatternProgress(const MomentRule *rule, const PatternState *state, TimestampTz now, double *have, double *need, char **missing,
-							TimestampTz *until);
+/* How far a state is */
+typedef struct MomentProgress
+{
+	double		have;			/* events, values, days; seconds or units of a sum */
+	double		need;
+	bool		close;			/* one event, day or timeout may complete it; a sum: half of it is there */
+	const char *missing;		/* palloc'd, for people */
+	TimestampTz until;			/* when what it has is lost, or, of a timeout, completes; DT_NOEND: not known */
+} MomentProgress;
+
+extern bool PatternProgress(const MomentRule *rule, const PatternState *state, TimestampTz now, MomentProgress *progress);	/* false: nothing has begun */
 
 /* The stated cap on events kept per state: of a window and a streak the newest, of chains those that began last */
 #define PATTERN_MAX_ENTRIES 1024

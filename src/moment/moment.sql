@@ -208,3 +208,21 @@ RETURNS SETOF record
 LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'revops_backtest';
 COMMENT ON FUNCTION revops.backtest(json, timestamptz, timestamptz) IS
 'The moments that a rule would have caught in the events that occurred from since to before until, as if it had been stored before the first of them; writes nothing';
+
+CREATE FUNCTION revops.moment_progress(OUT subject_kind revops.subject_kind, OUT subject text, OUT rule text, OUT version int, OUT have float8, OUT need float8,
+    OUT one_step boolean, OUT missing text, OUT until timestamptz)
+RETURNS SETOF record
+LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'revops_moment_progress';
+COMMENT ON FUNCTION revops.moment_progress() IS 'How far each subject is in each rule in force that has begun: reads all states';
+
+CREATE VIEW revops.moment_partial AS
+SELECT p.subject_kind, p.subject, p.rule, p.have, p.need, p.missing, p.until
+FROM revops.moment_progress() p WHERE p.one_step;
+COMMENT ON VIEW revops.moment_partial IS 'Who is one step away from which moment: one event, one day, or only time is missing; of a sum, at least half is there';
+COMMENT ON COLUMN revops.moment_partial.subject_kind IS 'What the subject is';
+COMMENT ON COLUMN revops.moment_partial.subject IS 'Whose moment it would be';
+COMMENT ON COLUMN revops.moment_partial.rule IS 'The rule';
+COMMENT ON COLUMN revops.moment_partial.have IS 'Events, values or days that are there; seconds or units of a sum';
+COMMENT ON COLUMN revops.moment_partial.need IS 'How many it takes';
+COMMENT ON COLUMN revops.moment_partial.missing IS 'What is missing, in words';
+COMMENT ON COLUMN revops.moment_partial.until IS 'When what is there is lost, or, where only time is missing, when the moment comes; NULL: not known';

@@ -7,15 +7,15 @@
  * the order of time, whatever the order of arrival. Timeouts fire before the next event of their rule, and else when the stream has
  * nothing else to do (MomentPassTimeouts), by moment_state.due_at.
  *
- * A subject's states are one row: (uint64 rule digest, int64 due, uint32 size, bytes)*, ascending by digest. So the work for
- * a subject goes by the rules that its events concern, not by the number of rules.
+ * A subject's states are one row, ascending by the rules' digests (StoredState). So the work for a subject goes by the rules that its
+ * events concern, not by the number of rules.
  */
 #include "moment/run.h"
 
 #include "base/writer.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "moment/rule.h"
+#include "moment/pattern.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -23,16 +23,6 @@
 #define LATENESS_DEFAULT	(90 * SECS_PER_DAY)
 
 static int	allowed_lateness = LATENESS_DEFAULT;	/* seconds */
-
-typedef struct StoredState
-{
-	uint64		rule;			/* digest */
-	TimestampTz due;
-	uint32		size;
-	const char *data;
-} StoredState;
-
-#define STORED_HEADER	20
 
 /* A state that this pass has changed */
 typedef struct LiveState
@@ -142,38 +132,6 @@ StepCmp(const void *a, const void *b)
 
 /* ---------- a subject's row ---------- */
 
-/* Take a subject's row apart; ERROR if it is damaged. */
-static void
-ParseStates(Subject *s, bytea *row)
-{
-	const char *p = VARDATA(row);
-	const char *end = p + VARSIZE(row) - VARHDRSZ;
-	StoredState *to;
-
-	s->stored = palloc(((end - p) / STORED_HEADER + 1) * sizeof(StoredState));
-	while (p < end)
-	{
-		to = &s->stored[s->nstored];
-		if (end - p < STORED_HEADER)
-			goto damaged;
-		memcpy(&to->rule, p, 8);
-		memcpy(&to->due, p + 8, 8);
-		memcpy(&to->size, p + 16, 4);
-		p += STORED_HEADER;
-		if (to->size > end - p || (s->nstored > 0 && to[-1].rule >= to->rule))
-			goto damaged;
-		to->data = p;
-		p += to->size;
-		s->nstored++;
-	}
-	return;
-damaged:
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("a stored state in revops.moment_state is damaged"),
-			 errhint("Delete the row; then run SELECT revops.request_repair() for its subject.")));
-}
-
 static void
 SubjectOpen(Subject *s, TableWriter *w, SubjectKind kind, Str subject)
 {
@@ -186,7 +144,7 @@ SubjectOpen(Subject *s, TableWriter *w, SubjectKind kind, Str subject)
 	key[1] = s->key = PointerGetDatum(cstring_to_text_with_len(subject.data, subject.len));
 	s->found = TableWriterFind(w, key);
 	if (s->found)
-		ParseStates(s, DatumGetByteaPCopy(w->found->tts_values[COL_STATES]));
+		s->stored = StoredStates(DatumGetByteaPCopy(w->found->tts_values[COL_STATES]), &s->nstored);
 }
 
 /* The stored state of a rule; NULL: none */

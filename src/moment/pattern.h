@@ -78,6 +78,21 @@ PatternCooling(const MomentRule *rule, const PatternState *state, TimestampTz at
 	return state->fired && at < TimeAfter(state->fired_at, rule->cooldown);
 }
 
+/*
+ * packed.c: a subject's states in one value: (uint64 rule digest, int64 due, uint32 size, bytes)*, ascending by digest.
+ */
+typedef struct StoredState
+{
+	uint64		rule;			/* digest */
+	TimestampTz due;			/* DT_NOEND: never */
+	uint32		size;
+	const char *data;			/* points into the value */
+} StoredState;
+
+#define STORED_HEADER	20
+
+extern StoredState *StoredStates(bytea *value, int *n);	/* palloc'd; ERROR if the value is damaged. It is not toasted */
+
 /* window.c: measures and streaks. Step sets *holds: all measures hold; returns whether the event added to one. */
 extern bool WindowsStep(const MomentRule *rule, PatternState *state, const Event *e, bool *holds);
 extern bool StreakStep(const MomentRule *rule, PatternState *state, const Event *e, bool *holds, bool *goes_on);
