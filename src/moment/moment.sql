@@ -164,6 +164,10 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'revops_check_rule';
 COMMENT ON FUNCTION revops.check_rule(json, text) IS 'Raises an error with line, column and what was expected unless the definition is that of a moment rule';
 
 -- Versions of a rule follow each other without overlap, whatever the clock did.
+CREATE FUNCTION revops.explain_rule(definition json) RETURNS SETOF text
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'revops_explain_rule';
+COMMENT ON FUNCTION revops.explain_rule(json) IS 'A moment rule in a plain sentence, then its compiled states, a line each; an error as of check_rule() if it is none';
+
 CREATE FUNCTION revops.put_rule(rule text, definition json) RETURNS int
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable

@@ -440,7 +440,7 @@ CompileSequence(RuleCompiler *c, const json_t *json)
 		if (!q->to_next && !IsString(value, "past_last"))
 			JsonDocError(doc, "$.sequence.skip", "\"past_last\" or \"to_next\"");
 	}
-	c->rule->horizon = q->within + q->wait;
+	c->rule->horizon = (single ? 0 : q->within) + q->wait;
 }
 
 /* ---------- strength ---------- */
