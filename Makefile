@@ -20,7 +20,7 @@ PROVE_TESTS  = test/t/*.pl
 PG_CPPFLAGS  = -I$(CURDIR)/src -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
 # -Bsymbolic: a name of ours never resolves to one of the server's
 SHLIB_LINK   = -ljansson -Wl,-Bsymbolic
-EXTRA_CLEAN  = $(DATA_built)
+EXTRA_CLEAN  = $(DATA_built) test/unit/predicate_test.o test/unit/predicate_test.so
 
 include test/setup.mk
 

@@ -52,6 +52,33 @@ extern int64 JsonInteger(const JsonDoc *doc, const json_t *node, const char *pat
 extern Predicate *PredicateCompile(const JsonDoc *doc, const json_t *node, const char *path);
 extern bool PredicateMatches(const Predicate *pred, const Event *e);
 
+/*
+ * index.c: what an event must have for the predicate to match at all: each event that matches carries at least one of the anchors.
+ * 0, with NULL: any event may match. Memory: the current context, and the predicate's.
+ */
+typedef struct PredicateAnchor
+{
+	int			field;			/* a Field (condition.h) */
+	Str			property;		/* of a property, its name */
+	bool		prefix;			/* the value begins with this, else equals it */
+	Str			value;			/* a number: its hash, in text */
+} PredicateAnchor;
+
+extern int	PredicateAnchors(const Predicate *pred, PredicateAnchor **anchors);
+
+/*
+ * Predicates by their anchors. Ids are from 0 on, and dense; one that is added with several predicates is a candidate when one of
+ * these is. pred NULL: matches any event. Memory: the current context of PredicateIndexNew().
+ */
+typedef struct PredicateIndex PredicateIndex;
+
+extern PredicateIndex *PredicateIndexNew(void);
+extern void PredicateIndexAdd(PredicateIndex *index, const Predicate *pred, int id);
+extern void PredicateIndexDone(PredicateIndex *index);
+
+/* The ids whose predicates the event may match, ascending, each once; good until the next look. Costs nothing for those that it cannot match. */
+extern int	PredicateIndexLook(PredicateIndex *index, const Event *e, const int **ids);
+
 /* The kinds of event that can match at all: NULL in *kinds means any. For indexing rules by what they look at. */
 extern int	PredicateKinds(const Predicate *pred, const Str **kinds);
 
@@ -111,11 +138,6 @@ typedef int (*FormulaName) (void *arg, const char *name);
 extern Formula *FormulaCompile(const JsonDoc *doc, const json_t *json, const char *path, FormulaName resolve, void *arg);
 extern double FormulaEval(const Formula *f, const double *slots);	/* 0 if the result, or a slot, is no finite number */
 
-typedef struct PredicateIndex PredicateIndex;
-extern PredicateIndex *PredicateIndexNew(void);
-extern void PredicateIndexAdd(PredicateIndex *index, const Predicate *pred, int id);
-extern void PredicateIndexDone(PredicateIndex *index);
-extern int PredicateIndexLook(PredicateIndex *index, const Event *e, const int **ids);
 extern bool FieldRefEqual(const FieldRef *a, const FieldRef *b);
 
 extern void PredicateInit(void);

@@ -71,13 +71,18 @@ explain_intent(PG_FUNCTION_ARGS)
 	for (int i = 0; i < history->n; i++)
 	{
 		const Event *e = &history->events[i];
+		const int  *candidates;
+		int			ncandidates;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!StrEq(EventSubject(e, kind), subject))
 			continue;
-		for (Signal **s = SignalsFor(set, e->kind); *s != NULL; s++)
+		ncandidates = SignalsFor(set, e, &candidates);
+		for (int k = 0; k < ncandidates; k++)
 		{
-			if (!((*s)->subjects & (1u << kind)) || !StrEq(set->intents[(*s)->intent].name, intent) || !SignalMatches(*s, e))
+			const Signal *s = &set->signals[candidates[k]];
+
+			if (!(s->subjects & (1u << kind)) || !StrEq(set->intents[s->intent].name, intent) || !SignalMatches(s, e))
 				continue;
 			if (n == max)
 			{
@@ -85,7 +90,7 @@ explain_intent(PG_FUNCTION_ARGS)
 				lines = lines ? repalloc_huge(lines, max * sizeof(Line)) : palloc(max * sizeof(Line));
 			}
 			lines[n].e = e;
-			lines[n].s = *s;
+			lines[n].s = s;
 			lines[n++].day = (int32) floor((double) e->occurred_at / USECS_PER_DAY);
 		}
 	}

@@ -160,20 +160,24 @@ AddTo(ScorePass *pass, SubjectKind kind, Str subject, const Signal *s, const Eve
 void
 ScoreEvent(ScorePass *pass, const Event *e)
 {
-	Signal	  **s = SignalsFor(pass->set, e->kind);
+	const int  *candidates;
+	int			n;
 	int			mine[SUBJECT_KINDS] = {-1, -1, -1, -1};	/* is the subject the lane's: not known yet */
 
 	if (e->ahead)
 		return;
-	for (; *s != NULL; s++)
+	n = SignalsFor(pass->set, e, &candidates);
+	for (int i = 0; i < n; i++)
 	{
-		if (!SignalMatches(*s, e))
+		const Signal *s = &pass->set->signals[candidates[i]];
+
+		if (!SignalMatches(s, e))
 			continue;
 		for (int kind = 0; kind < SUBJECT_KINDS; kind++)
 		{
 			Str			subject;
 
-			if (((*s)->subjects & (1u << kind)) == 0)
+			if ((s->subjects & (1u << kind)) == 0)
 				continue;
 			subject = EventSubject(e, kind);
 			if (subject.data == NULL)
@@ -181,7 +185,7 @@ ScoreEvent(ScorePass *pass, const Event *e)
 			if (mine[kind] < 0)
 				mine[kind] = SubjectLane(kind, subject, pass->lanes) == pass->lane;
 			if (mine[kind])
-				AddTo(pass, kind, subject, *s, e);
+				AddTo(pass, kind, subject, s, e);
 		}
 	}
 }
@@ -389,9 +393,16 @@ ScoreRecompute(SubjectKind kind, Str subject, const Consumed *consumed)
 	{
 		const Event *e = &history->events[i];
 
-		for (Signal **s = SignalsFor(pass->set, e->kind); *s != NULL; s++)
-			if (((*s)->subjects & (1u << kind)) && SignalMatches(*s, e) && StrEq(EventSubject(e, kind), subject))
-				AddTo(pass, kind, subject, *s, e);
+		const int  *candidates;
+		int			n = SignalsFor(pass->set, e, &candidates);
+
+		for (int k = 0; k < n; k++)
+		{
+			const Signal *s = &pass->set->signals[candidates[k]];
+
+			if ((s->subjects & (1u << kind)) && SignalMatches(s, e) && StrEq(EventSubject(e, kind), subject))
+				AddTo(pass, kind, subject, s, e);
+		}
 	}
 	if (pass->entries->members > 0)
 		(void) WriteEntries(pass);

@@ -4,31 +4,9 @@
  */
 #include "score/signal.h"
 
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-
-typedef struct KindEntry
-{
-	Str			key;
-	uint32		hash;
-	char		status;
-	Signal	  **signals;
-} KindEntry;
-
-#define SH_PREFIX bykind
-#define SH_ELEMENT_TYPE KindEntry
-#define SH_KEY_TYPE Str
-#define SH_KEY key
-#define SH_HASH_KEY(tb, k) hash_bytes((const unsigned char *) (k).data, (k).len)
-#define SH_EQUAL(tb, a, b) StrEq(a, b)
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, a) (a)->hash
-#define SH_SCOPE static inline
-#define SH_DEFINE
-#define SH_DECLARE
-#include "lib/simplehash.h"
 
 static MemoryContext set_context = NULL;
 static SignalSet *current = NULL;
@@ -54,58 +32,6 @@ static Datum
 Col(HeapTuple tup, int col, bool *isnull)
 {
 	return SPI_getbinval(tup, SPI_tuptable->tupdesc, col, isnull);
-}
-
-static void
-IndexByKind(SignalSet *set)
-{
-	int			nany = 0;
-
-	set->bykind = bykind_create(CurrentMemoryContext, 32, NULL);
-	set->any = palloc((set->nsignals + 1) * sizeof(Signal *));
-	for (int i = 0; i < set->nsignals; i++)
-	{
-		const Str  *kinds;
-		int			n = PredicateKinds(set->signals[i].match, &kinds);
-
-		if (kinds == NULL)
-			set->any[nany++] = &set->signals[i];
-		for (int k = 0; kinds != NULL && k < n; k++)
-		{
-			bool		found;
-			KindEntry  *entry = bykind_insert(set->bykind, kinds[k], &found);
-
-			if (!found)
-				entry->signals = NULL;
-		}
-	}
-	set->any[nany] = NULL;
-
-	/* each kind's list: its own and those of any kind, in the order of no */
-	{
-		bykind_iterator it;
-		KindEntry  *entry;
-
-		bykind_start_iterate(set->bykind, &it);
-		while ((entry = bykind_iterate(set->bykind, &it)) != NULL)
-		{
-			int			n = 0;
-
-			entry->signals = palloc((set->nsignals + 1) * sizeof(Signal *));
-			for (int i = 0; i < set->nsignals; i++)
-			{
-				const Str  *kinds;
-				int			nk = PredicateKinds(set->signals[i].match, &kinds);
-				bool		has = kinds == NULL;
-
-				for (int k = 0; kinds != NULL && k < nk; k++)
-					has = has || StrEq(kinds[k], entry->key);
-				if (has)
-					entry->signals[n++] = &set->signals[i];
-			}
-			entry->signals[n] = NULL;
-		}
-	}
 }
 
 static SignalSet *
@@ -158,7 +84,10 @@ Load(void)
 		set->nsignals++;
 	}
 	SPI_freetuptable(SPI_tuptable);
-	IndexByKind(set);
+	set->index = PredicateIndexNew();
+	for (int i = 0; i < set->nsignals; i++)
+		PredicateIndexAdd(set->index, set->signals[i].match, i);
+	PredicateIndexDone(set->index);
 	return set;
 }
 
@@ -203,12 +132,10 @@ Signals(void)
 	return current;
 }
 
-Signal **
-SignalsFor(const SignalSet *set, Str kind)
+int
+SignalsFor(const SignalSet *set, const Event *e, const int **signals)
 {
-	KindEntry  *entry = bykind_lookup(set->bykind, kind);
-
-	return entry != NULL ? entry->signals : set->any;
+	return PredicateIndexLook(set->index, e, signals);
 }
 
 const Signal *

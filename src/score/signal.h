@@ -1,6 +1,6 @@
 /*
  * signal.h
- *	  The configured signals, compiled, and found by the kind of an event.
+ *	  The configured signals, compiled, and found by what an event has.
  */
 #ifndef REVOPS_SIGNAL_H
 #define REVOPS_SIGNAL_H
@@ -34,15 +34,14 @@ typedef struct SignalSet
 	Intent	   *intents;
 	int			nsignals;
 	Signal	   *signals;		/* ascending no */
-	struct bykind_hash *bykind;
-	Signal	  **any;			/* signals that may match an event of any kind, NULL at the end */
+	PredicateIndex *index;		/* of their matches */
 } SignalSet;
 
 /* The present set; stays valid until the next call. SPI must be connected. */
 extern const SignalSet *Signals(void);
 
-/* The signals that events of this kind may match, NULL at the end. */
-extern Signal **SignalsFor(const SignalSet *set, Str kind);
+/* The signals that the event may match, as indexes in SignalSet.signals, ascending; good until the next call */
+extern int	SignalsFor(const SignalSet *set, const Event *e, const int **signals);
 
 extern const Signal *SignalByNo(const SignalSet *set, int32 no);
 
