@@ -124,6 +124,7 @@ typedef struct FieldValue
 
 /* kind .. rep, body, dwell, properties.x; the name is UTF-8, as it is in the document. ERROR at path otherwise */
 extern FieldRef *FieldRefCompile(const JsonDoc *doc, const char *name, const char *path);
+extern bool FieldRefEqual(const FieldRef *a, const FieldRef *b);
 extern bool FieldRefIsText(const FieldRef *f);	/* neither dwell nor a property */
 extern bool FieldRefIsProperty(const FieldRef *f);
 extern void EventField(const FieldRef *f, const Event *e, FieldValue *value);
@@ -137,8 +138,6 @@ typedef int (*FormulaName) (void *arg, const char *name);
 
 extern Formula *FormulaCompile(const JsonDoc *doc, const json_t *json, const char *path, FormulaName resolve, void *arg);
 extern double FormulaEval(const Formula *f, const double *slots);	/* 0 if the result, or a slot, is no finite number */
-
-extern bool FieldRefEqual(const FieldRef *a, const FieldRef *b);
 
 extern void PredicateInit(void);
 
