@@ -17,10 +17,11 @@ COMMENT ON COLUMN revops.rule_template.description IS 'What it catches';
 COMMENT ON COLUMN revops.rule_template.behaviour IS 'Group of behaviours: content, comparison, pricing, security, documents, conversation, people, customers or deals';
 COMMENT ON COLUMN revops.rule_template.definition IS 'The rule, as revops.put_rule() takes it';
 
--- This file is ASCII, since it must load in a database of any encoding. Where the encoding has no Chinese, \u stays what it is in JSON.
+-- This file is ASCII, since it must load in a database of any encoding. Where the encoding has no Chinese, conditions on Chinese words go.
 INSERT INTO revops.rule_template (template, behaviour, title_zh, description, definition)
 SELECT t.template, t.behaviour, CASE WHEN e.chinese THEN unistr(t.title_zh) END, t.description,
-       (CASE WHEN e.chinese THEN unistr(t.definition) ELSE t.definition END)::json
+       (CASE WHEN e.chinese THEN unistr(t.definition)
+             ELSE regexp_replace(t.definition, ',\s*\{"[a-z.]+": \{"like": "%(\\u[0-9a-f]{4})+%"\}\}', '', 'g') END)::json
 FROM (SELECT getdatabaseencoding() IN ('UTF8', 'EUC_CN') AS chinese) e, (VALUES
 ('whitepaper_streak', 'content', '\u8fde\u7eed\u4e09\u5929\u9605\u8bfb\u5b89\u5168\u767d\u76ae\u4e66',
  'Reads the security whitepaper three days in a row, two minutes or more each day',
@@ -53,7 +54,7 @@ $${"title": "Looks at six pages in one visit",
  "when": {"kind": "page_view", "side": "customer", "object": {"exists": true},
           "not": {"any": [{"object": {"prefix": "/careers"}}, {"object": {"prefix": "/jobs"}}, {"object": {"prefix": "/privacy"}}, {"object": {"prefix": "/login"}}]}},
  "distinct": {"of": "object", "at_least": 6, "session": "30 minutes"},
- "cooldown": "24 hours", "strength": "min(1, 0.4 + span / 3600)",
+ "cooldown": "24 hours", "strength": "min(1, 0.4 + span / 7200)",
  "intent": {"intent": "evaluation", "weight": 2}}$$),
 ('integration_deep_dive', 'content', '\u4e00\u6b21\u8bbf\u95ee\u6df1\u5165\u7814\u8bfb\u96c6\u6210\u6587\u6863',
  'Spends ten minutes on three or more pages of the integration documents in one visit',
@@ -392,6 +393,9 @@ DECLARE
     c          record;
     p          record;
 BEGIN
+    IF template IS NULL THEN
+        RAISE EXCEPTION 'use_template() needs the name of a template' USING ERRCODE = 'invalid_parameter_value', HINT = 'revops.rule_template lists them.';
+    END IF;
     SELECT t.definition INTO definition FROM revops.rule_template t WHERE t.template = use_template.template;
     IF definition IS NULL THEN
         RAISE EXCEPTION 'there is no rule template "%"', template USING ERRCODE = 'undefined_object',
@@ -411,7 +415,8 @@ BEGIN
     FOR c IN SELECT e.key, e.value, e.value = 'null' AS removed FROM jsonb_each(changes) e
              ORDER BY e.value = 'null', CASE WHEN e.value = 'null' THEN -length(e.key) ELSE length(e.key) END, e.key COLLATE "C" DESC LOOP
         IF length(c.key) > longest THEN
-            RAISE EXCEPTION 'a path of more than % letters leads nowhere in rule template "%"', longest, template USING ERRCODE = 'invalid_parameter_value';
+            RAISE EXCEPTION 'a path of more than % letters leads nowhere in rule template "%"', longest, template
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Write the rule with revops.put_rule().';
         END IF;
         SELECT d.parts, d.rest INTO p FROM revops.document_path(changed, c.key) d;
         IF p.rest = '' AND cardinality(p.parts) > 0 THEN
