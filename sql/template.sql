@@ -225,6 +225,37 @@ SELECT template FROM t.customer GROUP BY template HAVING count(*) FILTER (WHERE 
 UNION ALL (SELECT template FROM revops.rule_template EXCEPT SELECT template FROM t.customer);
 SELECT rule FROM t.found WHERE missing = 'only careers' AND rule IS NOT NULL;
 
+-- the same by backtest(), day by day with the timers in between, and in the worst order of arrival
+CREATE VIEW t.moment AS
+SELECT rule, subject_kind, subject, occurred_at, strength, evidence FROM revops.moment WHERE retracted_at IS NULL AND rule LIKE 't.%';
+CREATE TABLE t.at_once AS TABLE t.moment;
+CREATE TABLE t.event AS
+SELECT event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties FROM revops.event;
+CREATE VIEW t.tested AS
+SELECT 't.' || d.template AS rule, b.subject_kind, b.subject, b.occurred_at, b.strength, b.evidence FROM revops.rule_template d, LATERAL revops.backtest(d.definition) b;
+SELECT count(*) AS differences FROM ((TABLE t.at_once EXCEPT TABLE t.tested) UNION ALL (TABLE t.tested EXCEPT TABLE t.at_once)) x;
+CREATE PROCEDURE t.play(newest_first boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    d date;
+BEGIN
+    TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.stream_lane, revops.failed_event, revops.repair_request;
+    FOR d IN SELECT g FROM generate_series('2026-03-01'::date, '2026-04-14', '1 day') g ORDER BY CASE WHEN newest_first THEN -extract(epoch FROM g) ELSE extract(epoch FROM g) END LOOP
+        IF NOT newest_first THEN
+            PERFORM set_config('revops.as_of', (d + 1)::text || ' 00:00Z', false);
+        END IF;
+        INSERT INTO revops.event (event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
+        SELECT * FROM t.event e WHERE e.occurred_at >= d AND e.occurred_at < d + 1;
+        COMMIT;
+        PERFORM revops.process();
+        COMMIT;
+    END LOOP;
+END $$;
+CALL t.play(newest_first => false);
+SELECT count(*) AS differences FROM ((TABLE t.at_once EXCEPT TABLE t.moment) UNION ALL (TABLE t.moment EXCEPT TABLE t.at_once)) x;
+CALL t.play(newest_first => true);
+SELECT count(*) AS differences FROM ((TABLE t.at_once EXCEPT TABLE t.moment) UNION ALL (TABLE t.moment EXCEPT TABLE t.at_once)) x;
+SELECT count(*) > 0 AS some_were_retracted FROM revops.moment WHERE retracted_at IS NOT NULL;
+
 -- a template under its own name; the same again is the same version
 SELECT revops.use_template('ticket_burst');
 SELECT revops.use_template('ticket_burst');
@@ -250,9 +281,10 @@ SELECT revops.use_template('dodged_topic', 't.6', '{"sequence.steps.2.times": 3}
 SELECT revops.use_template('dodged_topic', 't.6', '{"cooldown": null}');
 SELECT revops.use_template('ticket_burst', 't.6', jsonb_build_object(repeat('count.', 100), 1));
 SELECT revops.use_template('ticket_burst', 't.6', (SELECT jsonb_object_agg('k' || g, g) FROM generate_series(1, 101) g));
+\set VERBOSITY terse
 SELECT revops.use_template('ticket_burst', 't.6', '{"colour": "red"}');
 SELECT revops.use_template('ticket_burst', 't.6', '{"count.at_least": "three"}');
-SELECT revops.use_template('ticket_burst', '');
+\set VERBOSITY default
 SELECT count(*) FROM revops.rule WHERE rule = 't.6';
 -- who may
 CREATE ROLE revops_test_t_reader IN ROLE revops_reader;
