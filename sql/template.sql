@@ -306,3 +306,11 @@ DELETE FROM revops.account WHERE account LIKE 't-%';
 TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.stream_lane, revops.failed_event, revops.repair_request;
 DELETE FROM revops.intent i WHERE NOT EXISTS (SELECT FROM t.intent o WHERE o.intent = i.intent);
 DROP SCHEMA t CASCADE;
+-- a database whose encoding has no Chinese has the templates too, without Chinese titles and words
+\set home :DBNAME
+CREATE DATABASE revops_test_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C';
+\c revops_test_latin1
+CREATE EXTENSION pg_revops;
+SELECT count(*) AS templates, count(title_zh) AS titles_zh, count(revops.use_template(template)) AS used FROM revops.rule_template;
+\c :home
+DROP DATABASE revops_test_latin1 WITH (FORCE);
