@@ -157,20 +157,30 @@ RelationHolds(const StepRelation *r, const FieldValue *a, const FieldValue *b)
 }
 
 static bool
-Fits(const Sequence *q, const Chain *chain, int step, const Event *e, MomentRoles roles)
+RelationsHold(const StepRelation *relations, int n, const Chain *chain, const Event *e)
 {
-	if ((roles & ROLE_STEP(step)) == 0)
-		return false;
-	for (int i = 0; i < q->steps[step].nrelations; i++)
+	for (int i = 0; i < n; i++)
 	{
-		const StepRelation *r = &q->steps[step].relations[i];
 		FieldValue	v;
 
-		EventField(r->field, e, &v);
-		if (!RelationHolds(r, &v, &chain->values[r->ref]))
+		EventField(relations[i].field, e, &v);
+		if (!RelationHolds(&relations[i], &v, &chain->values[relations[i].ref]))
 			return false;
 	}
 	return true;
+}
+
+static bool
+Fits(const Sequence *q, const Chain *chain, int step, const Event *e, MomentRoles roles)
+{
+	return (roles & ROLE_STEP(step)) != 0 && RelationsHold(q->steps[step].relations, q->steps[step].nrelations, chain, e);
+}
+
+/* Is it what must not come after a step? */
+static bool
+IsAbsent(const Sequence *q, const Chain *chain, int step, const Event *e, MomentRoles roles)
+{
+	return (roles & ROLE_ABSENT(step)) != 0 && RelationsHold(q->steps[step].absent_relations, q->steps[step].nabsent, chain, e);
 }
 
 /* The chain that a step's taking an event makes of another one (NULL: it begins) */
@@ -275,7 +285,7 @@ ChainStep(PatternState *state, const Sequence *q, Chain *chain, const Event *e, 
 
 	if (chain->waiting)
 	{
-		chain->dead = (roles & ROLE_ABSENT(q->n - 1)) != 0;
+		chain->dead = IsAbsent(q, chain, q->n - 1, e, roles);
 		return;
 	}
 	if (e->occurred_at - chain->events[0].at >= q->within)
@@ -295,14 +305,14 @@ ChainStep(PatternState *state, const Sequence *q, Chain *chain, const Event *e, 
 			chain->open &= ~(1u << t);
 		else
 		{
-			if (fits)
+			if (fits && e->occurred_at - last->at >= to->least_gap)
 				ChainAdd(state, Extend(state, q, chain, t, e));
 			if (to->contiguity == CONTIGUITY_STRICT || (fits && to->contiguity == CONTIGUITY_RELAXED))
 				chain->open &= ~(1u << t);
 		}
 	}
 	for (int p = step; p < q->n; p++)
-		if (roles & ROLE_ABSENT(p))
+		if (IsAbsent(q, chain, p, e, roles))
 			chain->open &= (2u << p) - 1;
 	chain->dead = chain->open == 0;
 }

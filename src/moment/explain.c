@@ -251,6 +251,20 @@ DescribeTimes(StringInfo out, const json_t *times)
 	}
 }
 
+/* ", with the same object as the first" */
+static void
+DescribeSame(StringInfo out, const json_t *step)
+{
+	json_t	   *same = json_object_get(step, "same");
+
+	for (size_t i = 0; i < json_array_size(same); i++)
+	{
+		appendStringInfoString(out, i == 0 ? ", with the same " : " and ");
+		Value(out, json_array_get(same, i));
+	}
+	appendStringInfoString(out, same != NULL ? " as the first" : "");
+}
+
 /* What a step takes: "3 events "follow_up" where ..." */
 static void
 DescribeStep(StringInfo out, const json_t *step)
@@ -270,16 +284,7 @@ DescribeStep(StringInfo out, const json_t *step)
 	}
 	appendStringInfoString(out, " where ");
 	DescribeCondition(out, json_object_get(step, "when"));
-	if ((value = json_object_get(step, "same")) != NULL)
-	{
-		appendStringInfoString(out, ", with the same ");
-		for (size_t i = 0; i < json_array_size(value); i++)
-		{
-			appendStringInfoString(out, i > 0 ? " and " : "");
-			Value(out, json_array_get(value, i));
-		}
-		appendStringInfoString(out, " as the first");
-	}
+	DescribeSame(out, step);
 	if ((value = json_object_get(step, "where")) != NULL)
 		json_object_foreach(value, key, ops)
 			json_object_foreach(ops, op, ref)
@@ -289,8 +294,19 @@ DescribeStep(StringInfo out, const json_t *step)
 			}
 	if ((value = json_object_get(step, "gap")) != NULL)
 	{
-		appendStringInfoString(out, ", at most ");
-		Value(out, value);
+		json_t	   *least = json_object_get(value, "at_least");
+		json_t	   *most = json_is_object(value) ? json_object_get(value, "at_most") : value;
+
+		if (least != NULL)
+		{
+			appendStringInfoString(out, ", at least ");
+			Value(out, least);
+		}
+		if (most != NULL)
+		{
+			appendStringInfoString(out, least != NULL ? " and at most " : ", at most ");
+			Value(out, most);
+		}
 		appendStringInfoString(out, " after the one before");
 	}
 }
@@ -310,6 +326,7 @@ DescribeSequence(StringInfo out, const json_t *json)
 		{
 			appendStringInfoString(out, ", and then no event where ");
 			DescribeCondition(out, absent);
+			DescribeSame(out, step);
 			if (json_object_get(step, "for") != NULL)
 			{
 				appendStringInfoString(out, " for ");

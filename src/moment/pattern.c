@@ -23,6 +23,7 @@ Describe(const MomentRule *rule, const PatternState *state, const Event *e, cons
 {
 	double		slots[FIXED_SLOTS + RULE_MAX_VARIABLES] = {0};
 	TimestampTz first = 0;
+	int64		sum = 0;
 	int			n = 0;
 	int			from = 0;
 
@@ -50,6 +51,8 @@ Describe(const MomentRule *rule, const PatternState *state, const Event *e, cons
 		hit->evidence = palloc(hit->nevidence * sizeof(pg_uuid_t));
 		for (int i = from; i < n; i++)
 			hit->evidence[i - from] = entries[i].id;
+		for (int i = 0; i < n && rule->pattern == PATTERN_STREAK; i++)
+			sum += entries[i].value;
 		pfree(entries);
 	}
 	hit->rule = rule;
@@ -60,6 +63,8 @@ Describe(const MomentRule *rule, const PatternState *state, const Event *e, cons
 	slots[SLOT_COUNT] = n;
 	slots[SLOT_SPAN] = (hit->last_at - first) / 1e6;
 	slots[SLOT_DAYS] = rule->streak.days;
+	if (rule->pattern == PATTERN_STREAK)
+		slots[SLOT_SUM] = sum / 1e6;
 	for (int i = 0; i < rule->nmeasures; i++)
 	{
 		if (rule->measures[i].kind == MEASURE_SUM)

@@ -189,17 +189,35 @@ StepNamed(const Sequence *q, int n, const char *name, size_t len)
 	return -1;
 }
 
-static StepRelation *
-AddRelation(SequenceStep *step, RelationTest test, FieldRef *field, int ref)
+static void
+AddRelation(StepRelation **relations, int *n, RelationTest test, FieldRef *field, int ref)
 {
 	StepRelation *r;
 
-	step->relations = step->relations ? repalloc(step->relations, (step->nrelations + 1) * sizeof(StepRelation)) : palloc(sizeof(StepRelation));
-	r = &step->relations[step->nrelations++];
+	*relations = *n > 0 ? repalloc(*relations, (*n + 1) * sizeof(StepRelation)) : palloc(sizeof(StepRelation));
+	r = &(*relations)[(*n)++];
 	r->test = test;
 	r->field = field;
 	r->ref = ref;
-	return r;
+}
+
+/* "same": ["object"]: equal to those of the chain's first event */
+static void
+CompileSame(RuleCompiler *c, const json_t *json, const char *path, StepRelation **relations, int *n)
+{
+	if (!json_is_array(json) || json_array_size(json) == 0 || json_array_size(json) > 8)
+		JsonDocError(c->doc, path, "an array of 1 to 8 fields, such as [\"object\"]");
+	for (size_t i = 0; i < json_array_size(json); i++)
+	{
+		const char *name = json_string_value(json_array_get(json, i));
+		const char *here = JsonPathAt(c->doc, path, i);
+		FieldRef   *field;
+
+		if (name == NULL)
+			JsonDocError(c->doc, here, "the name of a field");
+		field = FieldRefCompile(c->doc, name, here);
+		AddRelation(relations, n, RELATION_EQ, field, Remember(c, 0, true, field, here));
+	}
 }
 
 /* "where": {"dwell": {"gt": "first.dwell"}} */
@@ -241,7 +259,7 @@ CompileWhere(RuleCompiler *c, int n, const json_t *json, const char *path)
 			other = FieldRefCompile(c->doc, dot + 1, here);
 			if (!FieldRefIsProperty(field) && !FieldRefIsProperty(other) && FieldRefIsText(field) != FieldRefIsText(other))
 				JsonDocError(c->doc, here, "a field of the same type");
-			AddRelation(&q->steps[n], test, field, Remember(c, step, false, other, here));
+			AddRelation(&q->steps[n].relations, &q->steps[n].nrelations, test, field, Remember(c, step, false, other, here));
 		}
 	}
 }
@@ -264,6 +282,31 @@ CompileTimes(const JsonDoc *doc, SequenceStep *step, const json_t *json, const c
 		step->min = JsonInteger(doc, value, JsonPath(doc, path, "at_least"), 1, RULE_MAX_TIMES);
 	if ((value = json_object_get(json, "at_most")) != NULL)
 		step->max = JsonInteger(doc, value, JsonPath(doc, path, "at_most"), step->min, RULE_MAX_TIMES);
+}
+
+/* "1 hour" at most, or {"at_least": ..., "at_most": ...} */
+static void
+CompileGap(const JsonDoc *doc, SequenceStep *step, const json_t *json, const char *path)
+{
+	static const char *const keys[] = {"at_least", "at_most", NULL};
+	json_t	   *value;
+
+	if (!json_is_object(json))
+	{
+		step->gap = JsonDuration(doc, json, path);
+		return;
+	}
+	JsonKeys(doc, json, path, keys);
+	if (json_object_size(json) == 0)
+		JsonDocError(doc, path, "\"at_least\", \"at_most\" or both");
+	if ((value = json_object_get(json, "at_least")) != NULL)
+		step->least_gap = JsonDuration(doc, value, JsonPath(doc, path, "at_least"));
+	if ((value = json_object_get(json, "at_most")) != NULL)
+	{
+		step->gap = JsonDuration(doc, value, JsonPath(doc, path, "at_most"));
+		if (step->gap < step->least_gap)
+			JsonDocError(doc, JsonPath(doc, path, "at_most"), "a duration that is not below \"at_least\"");
+	}
 }
 
 /* A name that relations and formulas can use */
@@ -334,27 +377,13 @@ CompileStep(RuleCompiler *c, const json_t *json, const char *path, bool last)
 	{
 		if (n == 0 && step->max == 1)
 			JsonDocError(doc, JsonPath(doc, path, "gap"), "no gap in the first step, which nothing precedes");
-		step->gap = JsonDuration(doc, value, JsonPath(doc, path, "gap"));
+		CompileGap(doc, step, value, JsonPath(doc, path, "gap"));
 	}
 	if ((value = json_object_get(json, "same")) != NULL)
 	{
-		const char *at = JsonPath(doc, path, "same");
-
-		if (n == 0)
-			JsonDocError(doc, at, "no relation in the first step, which nothing precedes");
-		if (!json_is_array(value) || json_array_size(value) == 0 || json_array_size(value) > 8)
-			JsonDocError(doc, at, "an array of 1 to 8 fields, such as [\"object\"]");
-		for (size_t i = 0; i < json_array_size(value); i++)
-		{
-			const char *name = json_string_value(json_array_get(value, i));
-			const char *here = JsonPathAt(doc, at, i);
-			FieldRef   *field;
-
-			if (name == NULL)
-				JsonDocError(doc, here, "the name of a field");
-			field = FieldRefCompile(doc, name, here);
-			AddRelation(step, RELATION_EQ, field, Remember(c, 0, true, field, here));
-		}
+		if (n == 0 && step->max == 1)
+			JsonDocError(doc, JsonPath(doc, path, "same"), "no relation in the first step, which nothing precedes");
+		CompileSame(c, value, JsonPath(doc, path, "same"), &step->relations, &step->nrelations);
 	}
 	if ((value = json_object_get(json, "where")) != NULL)
 	{
@@ -369,9 +398,10 @@ CompileStep(RuleCompiler *c, const json_t *json, const char *path, bool last)
 static void
 CompileAbsent(RuleCompiler *c, const json_t *json, const char *path, bool last)
 {
-	static const char *const keys[] = {"absent", "for", NULL};
+	static const char *const keys[] = {"absent", "for", "same", NULL};
 	const JsonDoc *doc = c->doc;
 	Sequence   *q = c->rule->sequence;
+	json_t	   *same = json_object_get(json, "same");
 	json_t	   *absent = json_object_get(json, "absent");
 	json_t	   *wait = json_object_get(json, "for");
 
@@ -383,6 +413,8 @@ CompileAbsent(RuleCompiler *c, const json_t *json, const char *path, bool last)
 	if (json_is_object(absent) && json_object_size(absent) == 0)
 		JsonDocError(doc, JsonPath(doc, path, "absent"), "at least one condition");
 	q->steps[q->n - 1].absent = PredicateCompile(doc, absent, JsonPath(doc, path, "absent"));
+	if (same != NULL)
+		CompileSame(c, same, JsonPath(doc, path, "same"), &q->steps[q->n - 1].absent_relations, &q->steps[q->n - 1].nabsent);
 	if (last && wait == NULL)
 		JsonDocError(doc, path, "\"for\", how long an absence at the end has to last");
 	if (!last && wait != NULL)
@@ -474,8 +506,15 @@ ResolveName(void *arg, const char *name)
 
 	for (int i = 0; i < FIXED_SLOTS; i++)
 		if (strcmp(name, fixed[i]) == 0)
-			return (i == SLOT_SUM || i == SLOT_DISTINCT) && rule->pattern != PATTERN_WINDOW ? -1 :
-				i == SLOT_DAYS && rule->pattern != PATTERN_STREAK ? -1 : i;
+		{
+			bool		has = i == SLOT_COUNT || i == SLOT_SPAN || (rule->pattern == PATTERN_STREAK && (i == SLOT_DAYS ||
+																									(i == SLOT_SUM && rule->streak.need == DAY_SUM)));
+
+			for (int m = 0; m < rule->nmeasures; m++)
+				has |= (i == SLOT_SUM && rule->measures[m].kind == MEASURE_SUM) ||
+					(i == SLOT_DISTINCT && rule->measures[m].kind == MEASURE_DISTINCT);
+			return has ? i : -1;
+		}
 	for (int i = 0; i < rule->nvariables; i++)
 		if (strcmp(rule->variables[i].name, name) == 0)
 			return FIXED_SLOTS + i;

@@ -109,10 +109,13 @@ typedef struct SequenceStep
 	int			max;
 	bool		optional;
 	Contiguity	contiguity;
-	int64		gap;			/* microseconds; 0: none */
+	int64		least_gap;		/* microseconds since the event before; 0: any */
+	int64		gap;			/* at most; 0: any */
 	int			nrelations;
 	StepRelation *relations;
 	Predicate  *absent;			/* between this step and the next (of the last one: in the time after it); NULL: none */
+	int			nabsent;		/* relations of the absent event */
+	StepRelation *absent_relations;
 } SequenceStep;
 
 typedef struct Sequence

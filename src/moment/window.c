@@ -230,11 +230,14 @@ WindowsEvidence(const MomentRule *rule, const PatternState *state, const Event *
 				all[(*n)++] = w->entries[k];
 	}
 	all[*n].at = e->occurred_at;
+	all[*n].value = 0;
 	all[(*n)++].id = e->event_id;
 	qsort(all, *n, sizeof(Entry), EntryCmp);
 	for (int i = 0; i < *n; i++)
 		if (i == 0 || EntryCmp(&all[i], &all[kept - 1]) != 0)
 			all[kept++] = all[i];
+		else
+			all[kept - 1].value = Max(all[kept - 1].value, all[i].value);
 	*n = kept;
 	return all;
 }
