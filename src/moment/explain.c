@@ -449,15 +449,24 @@ Sentence(const MomentRule *rule, const json_t *root)
 	return out.data;
 }
 
-/* Microseconds as an interval */
+/* Microseconds in words, whatever intervalstyle is */
 static char *
 Span(int64 micros)
 {
-	Interval   *span = palloc0(sizeof(Interval));
+	static const struct
+	{
+		int64		micros;
+		const char *name;
+	}			units[] = {{USECS_PER_DAY, "days"}, {USECS_PER_HOUR, "hours"}, {USECS_PER_MINUTE, "minutes"}};
+	StringInfoData out;
 
-	span->time = micros % USECS_PER_DAY;
-	span->day = (int32) (micros / USECS_PER_DAY);
-	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(span)));
+	initStringInfo(&out);
+	for (int i = 0; i < lengthof(units); micros %= units[i++].micros)
+		if (micros >= units[i].micros)
+			appendStringInfo(&out, "%s" INT64_FORMAT " %s", out.len > 0 ? " " : "", micros / units[i].micros, units[i].name);
+	if (micros > 0)
+		appendStringInfo(&out, "%s%g seconds", out.len > 0 ? " " : "", micros / 1e6);
+	return out.data;
 }
 
 static const char *
