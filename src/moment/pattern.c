@@ -83,7 +83,7 @@ Describe(const MomentRule *rule, const PatternState *state, const Event *e, cons
 			value = chain->values[v->index];
 		else
 			EventField(v->field, e, &value);
-		if (value.type == VALUE_NUMBER || value.type == VALUE_BOOLEAN)
+		if (value.type == VALUE_NUMBER)
 			slots[FIXED_SLOTS + i] = v->seconds ? value.number / 1e6 : value.number;
 	}
 	hit->strength = Min(Max(FormulaEval(rule->formula, slots), 0), 1);

@@ -90,7 +90,7 @@ CompileMeasure(RuleCompiler *c, MeasureKind kind, const json_t *json, const char
 		m->at_least = CompileSummand(doc, json, path, &m->sum);
 	else
 		m->at_least = JsonInteger(doc, Required(doc, json, path, "at_least"), JsonPath(doc, path, "at_least"),
-								  kind == MEASURE_DISTINCT ? 2 : 1, PATTERN_MAX_ENTRIES);
+								  1, PATTERN_MAX_ENTRIES);
 	if (kind == MEASURE_DISTINCT)
 	{
 		json_t	   *of = Required(doc, json, path, "of");
