@@ -171,6 +171,13 @@ DELETE FROM revops.playbook WHERE playbook = 'late';
 DELETE FROM revops.rep WHERE rep = 'late-rep';
 DELETE FROM revops.account WHERE account = 'late-a';
 
+-- process() takes all that is committed, also what came after a batch that was left open
+SELECT s.reset();
+INSERT INTO revops.event (person, kind) VALUES ('x', 'k'), ('x', 'k'), ('x', 'k');
+SELECT revops.process(1);
+INSERT INTO revops.event (person, kind) VALUES ('x', 'k');
+SELECT revops.process();
+
 SELECT s.reset();
 SELECT revops.drop_signal(n) FROM unnest(ARRAY['view', 'price', 'call']) n;
 SELECT revops.drop_rule(n) FROM unnest(ARRAY['long', 'thrice', 'stay', 'night']) n;

@@ -109,8 +109,6 @@ CompileMeasure(RuleCompiler *c, MeasureKind kind, const json_t *json, const char
 	if (session != NULL)
 		m->session = JsonDuration(doc, session, JsonPath(doc, path, "session"));
 	m->within = within != NULL ? JsonDuration(doc, within, JsonPath(doc, path, "within")) : Max(RULE_SESSION_WITHIN, m->session);
-	if (m->session > m->within)
-		JsonDocError(doc, JsonPath(doc, path, "session"), "a pause that is not longer than \"within\"");
 	c->rule->horizon = Max(c->rule->horizon, m->within);
 }
 
@@ -128,7 +126,7 @@ CompileStreak(RuleCompiler *c, const json_t *json)
 
 	JsonKeys(doc, json, "$.streak", keys);
 	c->rule->pattern = PATTERN_STREAK;
-	s->days = JsonInteger(doc, Required(doc, json, "$.streak", "days"), "$.streak.days", 2, RULE_MAX_DAYS);
+	s->days = JsonInteger(doc, Required(doc, json, "$.streak", "days"), "$.streak.days", 1, RULE_MAX_DAYS);
 	s->need = DAY_COUNT;
 	s->at_least = 1;
 	if ((value = json_object_get(json, "each")) != NULL)

@@ -601,8 +601,8 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 			SaveLane(&pass, n);
 		else
 			pass.consumed->done = was;
-		/* after what the old cluster left open: what else came from there; then what has come since */
-		result.more = adopted || pass.consumed->epoch != pass.consumed->current_epoch;
+		/* after a batch that was open before: what has come since; first what else an old cluster left */
+		result.more = !opened || adopted || pass.consumed->epoch != pass.consumed->current_epoch;
 	}
 	else
 	{
