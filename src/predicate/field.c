@@ -258,5 +258,5 @@ EventPropertyMicros(const Event *e, Str name, int64 max, int64 *micros)
 bool
 FieldRefEqual(const FieldRef *a, const FieldRef *b)
 {
-	return a->field == b->field && StrEq(a->property, b->property);
+	return a->field == b->field && (a->field != FIELD_PROPERTY || StrEq(a->property, b->property));
 }

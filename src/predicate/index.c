@@ -25,18 +25,18 @@
 /* How much an anchor narrows down, best first */
 typedef enum AnchorRank
 {
-	RANK_ONE,				/* equality of an object, a key, a property */
+	RANK_ONE,					/* equality of an object, a key, a property */
 	RANK_PREFIX,
 	RANK_KIND,
 	RANK_CHANNEL,
-	RANK_SIDE,				/* and a boolean */
+	RANK_SIDE,					/* and a boolean */
 	RANK_ALL
 } AnchorRank;
 
 /* The anchors of a condition, as they are found. */
 typedef struct AnchorSet
 {
-	AnchorRank worst;			/* RANK_ALL: none */
+	AnchorRank	worst;			/* RANK_ALL: none */
 	int			n;
 	PredicateAnchor *anchors;
 } AnchorSet;
@@ -102,7 +102,7 @@ LeafAnchors(const Condition *leaf)
 	AnchorSet	set = {0};
 	const Target *target = &leaf->target;
 	bool		json = target->field == FIELD_PROPERTY;
-	AnchorRank one = target->field == FIELD_KIND ? RANK_KIND : target->field == FIELD_CHANNEL ? RANK_CHANNEL :
+	AnchorRank	one = target->field == FIELD_KIND ? RANK_KIND : target->field == FIELD_CHANNEL ? RANK_CHANNEL :
 		target->field == FIELD_SIDE ? RANK_SIDE : RANK_ONE;
 
 	if (target->field <= FIELD_REP || (json && IndexableName(target->name)))
@@ -262,7 +262,7 @@ struct PredicateIndex
 {
 	MemoryContext context;
 	anchor_hash *anchors;
-	known_path_hash  *paths;
+	known_path_hash *paths;
 	int			nsources;
 	Source	   *sources;		/* the first FIELD_REP + 1 are the columns */
 	int			nany;
