@@ -38,7 +38,7 @@ install_packages() {
 	fi
 	[ -n "$PGV" ] || die "No PostgreSQL found among the packages."
 	[ "$PGV" -ge 15 ] || die "pg_revops needs PostgreSQL 15 or later; found $PGV."
-	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libipc-run-perl make gcc util-linux)
+	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libipc-run-perl python3-jsonschema make gcc util-linux)
 	for p in "${want[@]}"; do installed "$p" || missing+=("$p"); done
 	if [ ${#missing[@]} -gt 0 ]; then
 		say "Installing ${missing[*]} ..."
