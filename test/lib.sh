@@ -58,7 +58,7 @@ copy_tree() {
 	tree=$work/tree
 	mkdir "$tree"
 	tar -C "$root" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='./pg_revops--[0-9]*.sql' \
-		--exclude=./results --exclude=./output_iso --exclude=./tmp_check --exclude='./regression.*' -cf - . | tar -C "$tree" -xf -
+		--exclude=./results --exclude=./output_iso --exclude=./tmp_check --exclude=./test/fuzz/work --exclude='./regression.*' -cf - . | tar -C "$tree" -xf -
 	# an upgrade script is part of the source, the full install script is not
 	find "$root" -maxdepth 1 -name 'pg_revops--*--*.sql' -exec cp {} "$tree" \;
 	# the real data that some tests read, where it is there, next to the copy as it is next to the tree

@@ -1,8 +1,8 @@
-# make check, check-matrix, bench, demo, demo-stop: they work before PostgreSQL's server headers are there, and install what is
+# make check, check-matrix, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and install what is
 # missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
 .DEFAULT_GOAL := all
 
-SETUP_GOALS = setup check check-matrix bench demo demo-stop
+SETUP_GOALS = setup check check-matrix bench fuzz demo demo-stop
 
 .PHONY: $(SETUP_GOALS) help
 
@@ -23,6 +23,9 @@ check-matrix:
 bench:
 	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/bench.sh
 
+fuzz:
+	@PG_CONFIG='$(or $(SETUP_PG_CONFIG),pg_config)' bash test/fuzz/run.sh
+
 demo:
 	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/demo/demo.sh start
 
@@ -36,6 +39,7 @@ help:
 	@echo 'make check         every test, in a throw-away cluster'
 	@echo 'make check-matrix  the same on PostgreSQL 17 and 18'
 	@echo 'make bench         the measurements'
+	@echo 'make fuzz          random documents as rules, for FUZZ_SECONDS (600); needs clang with libFuzzer'
 	@echo 'make setup         only install what is missing'
 	@echo 'make, make install, make installcheck: as with every PGXS extension'
 

@@ -1,0 +1,614 @@
+/*
+ * standins.c
+ *	  What the rule compiler uses of the server, in as few lines as do, so that it runs under a fuzzer with AddressSanitizer.
+ *
+ * Each palloc is a malloc of its own, so that a byte read or written too far is seen. An ERROR jumps as in the server. Strings,
+ * hashes, encodings and number formats are the server's own, from libpgcommon and libpgport. Numbers of jsonb are doubles here;
+ * there is no jsonb, no catalog, and a few time zones that are all UTC.
+ */
+#include "standins.h"
+
+#include <math.h>
+
+#include "event/event.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/memnodes.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+/* ---------- memory ---------- */
+
+/* The context is right before the bytes, where PostgreSQL 15 looks for it */
+typedef struct Chunk
+{
+	struct Chunk *prev;
+	struct Chunk *next;
+	Size		size;
+	MemoryContext context;
+} Chunk;
+
+typedef struct Context
+{
+	MemoryContextData base;
+	Chunk		head;			/* of a ring */
+} Context;
+
+MemoryContext CurrentMemoryContext = NULL;
+MemoryContext TopMemoryContext = NULL;
+MemoryContext CacheMemoryContext = NULL;
+int			StandinContexts = 0;
+
+static inline Chunk *
+ChunkOf(void *p)
+{
+	return (Chunk *) p - 1;
+}
+
+void *
+MemoryContextAlloc(MemoryContext context, Size size)
+{
+	Context    *c = (Context *) context;
+	Chunk	   *chunk;
+
+	if (!AllocSizeIsValid(size))
+		abort();
+	chunk = malloc(sizeof(Chunk) + size);
+	chunk->size = size;
+	chunk->context = context;
+	chunk->next = c->head.next;
+	chunk->prev = &c->head;
+	chunk->next->prev = chunk->prev->next = chunk;
+	/* what is not set is not zero either */
+	memset(chunk + 1, 0x7F, size);
+	return chunk + 1;
+}
+
+void *
+MemoryContextAllocZero(MemoryContext context, Size size)
+{
+	return memset(MemoryContextAlloc(context, size), 0, size);
+}
+
+void *
+MemoryContextAllocZeroAligned(MemoryContext context, Size size)
+{
+	return MemoryContextAllocZero(context, size);
+}
+
+void *
+MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
+{
+	return MemoryContextAllocZero(context, size);
+}
+
+void *
+MemoryContextAllocHuge(MemoryContext context, Size size)
+{
+	return MemoryContextAlloc(context, size);
+}
+
+void *
+palloc(Size size)
+{
+	return MemoryContextAlloc(CurrentMemoryContext, size);
+}
+
+void *
+palloc0(Size size)
+{
+	return MemoryContextAllocZero(CurrentMemoryContext, size);
+}
+
+void *
+palloc_extended(Size size, int flags)
+{
+	return palloc0(size);
+}
+
+void
+pfree(void *p)
+{
+	Chunk	   *chunk = ChunkOf(p);
+
+	chunk->prev->next = chunk->next;
+	chunk->next->prev = chunk->prev;
+	free(chunk);
+}
+
+void *
+repalloc(void *p, Size size)
+{
+	void	   *r = MemoryContextAlloc(ChunkOf(p)->context, size);
+
+	memcpy(r, p, Min(size, ChunkOf(p)->size));
+	pfree(p);
+	return r;
+}
+
+void *
+repalloc_huge(void *p, Size size)
+{
+	return repalloc(p, size);
+}
+
+char *
+pnstrdup(const char *s, Size len)
+{
+	Size		n = strnlen(s, len);
+	char	   *r = palloc(n + 1);
+
+	memcpy(r, s, n);
+	r[n] = '\0';
+	return r;
+}
+
+char *
+pstrdup(const char *s)
+{
+	return pnstrdup(s, strlen(s));
+}
+
+char *
+MemoryContextStrdup(MemoryContext context, const char *s)
+{
+	return strcpy(MemoryContextAlloc(context, strlen(s) + 1), s);
+}
+
+MemoryContext
+AllocSetContextCreateInternal(MemoryContext parent, const char *name, Size min, Size init, Size max)
+{
+	Context    *c = calloc(1, sizeof(Context));
+
+	c->base.type = T_AllocSetContext;
+	c->base.name = name;
+	c->head.prev = c->head.next = &c->head;
+	c->base.parent = parent;
+	if (parent != NULL)
+	{
+		c->base.nextchild = parent->firstchild;
+		if (parent->firstchild != NULL)
+			parent->firstchild->prevchild = &c->base;
+		parent->firstchild = &c->base;
+	}
+	StandinContexts++;
+	return &c->base;
+}
+
+void
+MemoryContextDelete(MemoryContext context)
+{
+	Context    *c = (Context *) context;
+
+	if (context == CurrentMemoryContext)
+		abort();
+	while (context->firstchild != NULL)
+		MemoryContextDelete(context->firstchild);
+	while (context->reset_cbs != NULL)
+	{
+		MemoryContextCallback *cb = context->reset_cbs;
+
+		context->reset_cbs = cb->next;
+		cb->func(cb->arg);
+	}
+	while (c->head.next != &c->head)
+		pfree(c->head.next + 1);
+	if (context->prevchild != NULL)
+		context->prevchild->nextchild = context->nextchild;
+	else if (context->parent != NULL)
+		context->parent->firstchild = context->nextchild;
+	if (context->nextchild != NULL)
+		context->nextchild->prevchild = context->prevchild;
+	free(c);
+	StandinContexts--;
+}
+
+void
+MemoryContextRegisterResetCallback(MemoryContext context, MemoryContextCallback *cb)
+{
+	cb->next = context->reset_cbs;
+	context->reset_cbs = cb;
+}
+
+#if PG_VERSION_NUM >= 160000
+MemoryContext
+GetMemoryChunkContext(void *p)
+{
+	return ChunkOf(p)->context;
+}
+#endif
+
+/* ---------- errors ---------- */
+
+sigjmp_buf *PG_exception_stack = NULL;
+ErrorContextCallback *error_context_stack = NULL;
+StandinError standin_error;
+
+static bool
+Start(int elevel)
+{
+	if (elevel < ERROR)
+		return false;
+	memset(&standin_error, 0, sizeof(standin_error));
+	standin_error.code = ERRCODE_INTERNAL_ERROR;
+	return true;
+}
+
+bool
+errstart(int elevel, const char *domain)
+{
+	return Start(elevel);
+}
+
+bool
+errstart_cold(int elevel, const char *domain)
+{
+	return Start(elevel);
+}
+
+/* Whoever catches an ERROR finds himself in ErrorContext. */
+void
+errfinish(const char *filename, int lineno, const char *funcname)
+{
+	static MemoryContext error_context = NULL;
+
+	if (error_context == NULL)
+	{
+		error_context = AllocSetContextCreateInternal(NULL, "ErrorContext", 0, 0, 0);
+		StandinContexts--;
+	}
+	CurrentMemoryContext = error_context;
+	pg_re_throw();
+}
+
+void
+pg_re_throw(void)
+{
+	if (PG_exception_stack == NULL)
+		abort();
+	siglongjmp(*PG_exception_stack, 1);
+}
+
+int
+errcode(int sqlerrcode)
+{
+	standin_error.code = sqlerrcode;
+	return 0;
+}
+
+#define FORMAT(into) \
+	do { \
+		va_list		args; \
+		va_start(args, fmt); \
+		vsnprintf(into, sizeof(into), fmt, args); \
+		va_end(args); \
+	} while (0)
+
+int
+errmsg(const char *fmt,...)
+{
+	FORMAT(standin_error.message);
+	return 0;
+}
+
+int
+errmsg_internal(const char *fmt,...)
+{
+	FORMAT(standin_error.message);
+	return 0;
+}
+
+int
+errdetail(const char *fmt,...)
+{
+	FORMAT(standin_error.detail);
+	return 0;
+}
+
+int
+errhint(const char *fmt,...)
+{
+	return 0;
+}
+
+#if PG_VERSION_NUM >= 160000
+void
+ExceptionalCondition(const char *condition, const char *file, int line)
+#else
+void
+ExceptionalCondition(const char *condition, const char *type, const char *file, int line)
+#endif
+{
+	fprintf(stderr, "Assert failed: %s, %s:%d\n", condition, file, line);
+	abort();
+}
+
+/* ---------- encodings: UTF-8 all over ---------- */
+
+int
+GetDatabaseEncoding(void)
+{
+	return PG_UTF8;
+}
+
+char *
+pg_any_to_server(const char *s, int len, int encoding)
+{
+	if (pg_encoding_verifymbstr(PG_UTF8, s, len) != len)
+		abort();
+	return unconstify(char *, s);
+}
+
+char *
+pg_server_to_any(const char *s, int len, int encoding)
+{
+	return unconstify(char *, s);
+}
+
+int
+pg_encoding_mbcliplen(int encoding, const char *s, int len, int limit)
+{
+	int			n = 0;
+
+	while (n < len && s[n] != '\0')
+	{
+		int			l = pg_encoding_mblen(encoding, s + n);
+
+		if (n + l > limit)
+			break;
+		n += l;
+	}
+	return n;
+}
+
+/* ---------- time ---------- */
+
+pg_tz *
+pg_tzset(const char *name)
+{
+	static const char *const names[] = {"UTC", "Asia/Shanghai", "Asia/Tokyo", "America/New_York"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (pg_strcasecmp(names[i], name) == 0)
+			return (pg_tz *) names[i];
+	return NULL;
+}
+
+bool
+pg_tz_acceptable(pg_tz *tz)
+{
+	return true;
+}
+
+int
+j2day(int julian)
+{
+	return (julian + 1) % 7;
+}
+
+/* Days before the year, in the proleptic Gregorian calendar */
+static int64
+DaysBefore(int64 year)
+{
+	year--;
+	return year * 365 + year / 4 - year / 100 + year / 400;
+}
+
+int
+date2j(int year, int month, int day)
+{
+	static const int before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+	bool		leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return (int) (DaysBefore(year) - DaysBefore(2000)) + before[month - 1] + (leap && month > 2) + day - 1 + POSTGRES_EPOCH_JDATE;
+}
+
+int
+timestamp2tm(Timestamp t, int *offset, struct pg_tm *tm, fsec_t *fsec, const char **name, pg_tz *zone)
+{
+	int64		day = t / USECS_PER_DAY - (t % USECS_PER_DAY < 0);
+	int64		rest = t - day * USECS_PER_DAY;
+	int			year = 2000 + (int) (day / 366);
+
+	if (day < 0 || day > 366 * 1000)
+		return -1;
+	while (DaysBefore(year + 1) - DaysBefore(2000) <= day)
+		year++;
+	tm->tm_year = year;
+	tm->tm_mon = 12;
+	while (date2j(year, tm->tm_mon, 1) - POSTGRES_EPOCH_JDATE > day)
+		tm->tm_mon--;
+	tm->tm_mday = (int) (day - (date2j(year, tm->tm_mon, 1) - POSTGRES_EPOCH_JDATE)) + 1;
+	tm->tm_hour = rest / USECS_PER_HOUR;
+	tm->tm_min = rest / USECS_PER_MINUTE % 60;
+	tm->tm_sec = rest / USECS_PER_SEC % 60;
+	*fsec = rest % USECS_PER_SEC;
+	*offset = 0;
+	return 0;
+}
+
+/* ---------- functions by Datum, numbers ---------- */
+
+Datum
+DirectFunctionCall1Coll(PGFunction func, Oid collation, Datum a)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+
+	memset(fcinfo, 0, SizeForFunctionCallInfo(1));
+	fcinfo->args[0].value = a;
+	return func(fcinfo);
+}
+
+Datum
+DirectFunctionCall2Coll(PGFunction func, Oid collation, Datum a, Datum b)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+
+	memset(fcinfo, 0, SizeForFunctionCallInfo(2));
+	fcinfo->args[0].value = a;
+	fcinfo->args[1].value = b;
+	return func(fcinfo);
+}
+
+Datum
+DirectFunctionCall3Coll(PGFunction func, Oid collation, Datum a, Datum b, Datum c)
+{
+	LOCAL_FCINFO(fcinfo, 3);
+
+	memset(fcinfo, 0, SizeForFunctionCallInfo(3));
+	fcinfo->args[0].value = a;
+	fcinfo->args[1].value = b;
+	fcinfo->args[2].value = c;
+	return func(fcinfo);
+}
+
+static Datum
+NumberDatum(double v)
+{
+	double	   *p = palloc(sizeof(double));
+
+	*p = v;
+	return PointerGetDatum(p);
+}
+
+#define NUMBER(i)	(*(double *) PG_GETARG_POINTER(i))
+
+Numeric
+int64_to_numeric(int64 v)
+{
+	return (Numeric) DatumGetPointer(NumberDatum((double) v));
+}
+
+Datum
+numeric_in(PG_FUNCTION_ARGS)
+{
+	char	   *end;
+	double		v = strtod(PG_GETARG_CSTRING(0), &end);
+
+	if (*end != '\0' || isnan(v))
+		abort();
+	return NumberDatum(v);
+}
+
+Datum
+numeric_cmp(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(NUMBER(0) < NUMBER(1) ? -1 : NUMBER(0) > NUMBER(1));
+}
+
+Datum
+numeric_mul(PG_FUNCTION_ARGS)
+{
+	return NumberDatum(NUMBER(0) * NUMBER(1));
+}
+
+Datum
+numeric_int8(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) NUMBER(0));
+}
+
+Datum
+numeric_float8_no_overflow(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(NUMBER(0));
+}
+
+Datum
+hash_numeric(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_UINT32((uint32) fmod(fabs(NUMBER(0)), 65536));
+}
+
+/* ---------- the rest ---------- */
+
+volatile sig_atomic_t InterruptPending = false;
+
+void
+ProcessInterrupts(void)
+{
+}
+
+void
+check_stack_depth(void)
+{
+}
+
+struct varlena *
+pg_detoast_datum(struct varlena *d)
+{
+	return d;
+}
+
+struct varlena *
+pg_detoast_datum_packed(struct varlena *d)
+{
+	return d;
+}
+
+char	   *GUC_check_errdetail_string;
+char	   *GUC_check_errhint_string;
+
+void
+pre_format_elog_string(int errnumber, const char *domain)
+{
+}
+
+char *
+format_elog_string(const char *fmt,...)
+{
+	return NULL;
+}
+
+/* revops.time_zone is UTC */
+void
+DefineCustomStringVariable(const char *name, const char *short_desc, const char *long_desc, char **value, const char *boot, GucContext context,
+						   int flags, GucStringCheckHook check, GucStringAssignHook assign, GucShowHook show)
+{
+	*value = unconstify(char *, boot);
+}
+
+/* Events have no properties here. */
+JsonbValue *
+getKeyJsonValueFromContainer(JsonbContainer *container, const char *key, int len, JsonbValue *result)
+{
+	abort();
+}
+
+JsonbValue *
+getIthJsonbValueFromContainer(JsonbContainer *container, uint32 i)
+{
+	abort();
+}
+
+JsonbIterator *
+JsonbIteratorInit(JsonbContainer *container)
+{
+	abort();
+}
+
+JsonbIteratorToken
+JsonbIteratorNext(JsonbIterator **it, JsonbValue *value, bool skip)
+{
+	abort();
+}
+
+void
+EventAttributesWant(int mask)
+{
+	if (mask <= 0 || mask >= 1 << EVENT_ATTRIBUTES)
+		abort();
+}
+
+const char *
+SubjectKindName(SubjectKind kind)
+{
+	static const char *const names[SUBJECT_KINDS] = {"person", "account", "opportunity", "rep"};
+
+	return names[kind];
+}
