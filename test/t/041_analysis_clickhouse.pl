@@ -62,7 +62,7 @@ for my $window (0, 30, 300, 2000)
 same('retention', "array_to_string(ARRAY(SELECT r::int FROM unnest(revops.retention($conditions)) r), ',')", "arrayStringConcat(arrayMap(x -> toString(x), retention($conditions)), ',')");
 
 my @patterns = ('(?1)(?2)', '(?1).*(?2)', '(?1).(?2)', '(?1)(?t<=60)(?2)', '(?1)(?t>600)(?2)', '(?1).*(?2).*(?3)', '(?1)(?t<300)(?2)(?t>=30)(?3)', '(?4)..(?4)', '(?1).*(?2)(?3)', '(?1)(?2).*(?3)(?t<500)(?4)');
-for (1 .. 30)
+for (1 .. ($ENV{REVOPS_PATTERNS} // 30))
 {
 	my $pattern = '';
 	for my $i (1 .. 1 + int(rand 4))
