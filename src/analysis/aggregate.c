@@ -73,6 +73,13 @@ SettingsDiffer(void)
 			 errhint("Windows, modes, patterns and the number of conditions must be the same for all rows of a group.")));
 }
 
+/* AggCheckCallContext() without the call, which is once a row. */
+static inline bool
+InAggregate(FunctionCallInfo fcinfo)
+{
+	return fcinfo->context != NULL && (IsA(fcinfo->context, AggState) || IsA(fcinfo->context, WindowAggState));
+}
+
 /* A state that may be changed: the aggregate's own, in place, or else a copy. NULL if there is none. */
 static EventBuffer *
 OwnState(FunctionCallInfo fcinfo, BufferKind kind)
@@ -82,7 +89,7 @@ OwnState(FunctionCallInfo fcinfo, BufferKind kind)
 	if (PG_ARGISNULL(0))
 		return NULL;
 	b = (EventBuffer *) PG_GETARG_POINTER(0);
-	if (unlikely(!AggCheckCallContext(fcinfo, NULL) || !VARATT_IS_4B_U(b)))
+	if (unlikely(!InAggregate(fcinfo) || !VARATT_IS_4B_U(b)))
 		b = (EventBuffer *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
 	if (unlikely(kind != 0 && b->kind != kind))
 		ereport(ERROR,
@@ -91,13 +98,20 @@ OwnState(FunctionCallInfo fcinfo, BufferKind kind)
 	return b;
 }
 
-/* What a transition returns: the state, or NULL where there is none yet. */
+/* Groups are met in any order, so their states are seldom in the cache: fetch one while the arguments are read. */
+#if defined(__GNUC__)
+#define PrefetchState(fcinfo)	__builtin_prefetch(DatumGetPointer((fcinfo)->args[0].value), 1)
+#else
+#define PrefetchState(fcinfo)	((void) 0)
+#endif
+
+/* A transition that keeps nothing: the state as it is, not even looked at. */
 static inline Datum
-ReturnState(FunctionCallInfo fcinfo, EventBuffer *b)
+SameState(FunctionCallInfo fcinfo)
 {
-	if (b == NULL)
+	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(b);
+	return PG_GETARG_DATUM(0);
 }
 
 /* The sorted state of a result; NULL if no row was kept. */
@@ -115,11 +129,12 @@ SortedState(FunctionCallInfo fcinfo, BufferKind kind)
 Datum
 revops_event_buffer_merge(PG_FUNCTION_ARGS)
 {
-	EventBuffer *a = OwnState(fcinfo, 0);
-	EventBuffer *b;
+	EventBuffer *a,
+			   *b;
 
 	if (PG_ARGISNULL(1))
-		return ReturnState(fcinfo, a);
+		return SameState(fcinfo);
+	a = OwnState(fcinfo, 0);
 	if (a == NULL)
 		PG_RETURN_POINTER(PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(1)));
 	b = (EventBuffer *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
@@ -133,15 +148,20 @@ revops_event_buffer_merge(PG_FUNCTION_ARGS)
 static Datum
 FunnelAdd(FunctionCallInfo fcinfo, int ts, int first, int modes)
 {
-	Call	   *call = GetCall(fcinfo, first);
-	uint32		bits = ConditionsRead(fcinfo, &call->conditions);
-	int64		setting[3] = {DurationArg(fcinfo, 1, "window"), 0, 0};
-	EventBuffer *b = OwnState(fcinfo, BUFFER_FUNNEL);
+	Call	   *call;
+	uint32		bits;
+	int64		setting[3] = {0};
+	EventBuffer *b;
 
+	PrefetchState(fcinfo);
+	call = GetCall(fcinfo, first);
+	bits = ConditionsRead(fcinfo, &call->conditions);
+	setting[0] = DurationArg(fcinfo, 1, "window");
+	if (bits == 0 || PG_ARGISNULL(ts))
+		return SameState(fcinfo);
+	b = OwnState(fcinfo, BUFFER_FUNNEL);
 	if (b != NULL && (b->setting[0] != setting[0] || b->modes != modes || b->nconditions != call->conditions.n))
 		SettingsDiffer();
-	if (bits == 0 || PG_ARGISNULL(ts))
-		return ReturnState(fcinfo, b);
 	if (b == NULL)
 		b = BufferMake(BUFFER_FUNNEL, call->conditions.n, modes, setting, NULL, 0);
 	PG_RETURN_POINTER(BufferAppend(b, PG_GETARG_TIMESTAMPTZ(ts), bits));
@@ -222,13 +242,16 @@ GetPattern(FunctionCallInfo fcinfo, Call *call, const char *text, int len, int n
 Datum
 revops_sequence_add(PG_FUNCTION_ARGS)
 {
-	Call	   *call = GetCall(fcinfo, 3);
-	uint32		bits = ConditionsRead(fcinfo, &call->conditions);
+	Call	   *call;
+	uint32		bits;
 	int64		setting[3] = {0};
-	EventBuffer *b = OwnState(fcinfo, BUFFER_SEQUENCE);
+	EventBuffer *b;
 	text	   *pattern;
 	int			len;
 
+	PrefetchState(fcinfo);
+	call = GetCall(fcinfo, 3);
+	bits = ConditionsRead(fcinfo, &call->conditions);
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -236,10 +259,11 @@ revops_sequence_add(PG_FUNCTION_ARGS)
 	pattern = PG_GETARG_TEXT_PP(1);
 	len = VARSIZE_ANY_EXHDR(pattern);
 	(void) GetPattern(fcinfo, call, VARDATA_ANY(pattern), len, call->conditions.n);
+	if (bits == 0 || PG_ARGISNULL(2))
+		return SameState(fcinfo);
+	b = OwnState(fcinfo, BUFFER_SEQUENCE);
 	if (b != NULL && (b->pattern != len || b->nconditions != call->conditions.n || memcmp(BufferExtra(b), VARDATA_ANY(pattern), len) != 0))
 		SettingsDiffer();
-	if (bits == 0 || PG_ARGISNULL(2))
-		return ReturnState(fcinfo, b);
 	if (b == NULL)
 		b = BufferMake(BUFFER_SEQUENCE, call->conditions.n, 0, setting, VARDATA_ANY(pattern), len);
 	PG_RETURN_POINTER(BufferAppend(b, PG_GETARG_TIMESTAMPTZ(2), bits));
@@ -278,9 +302,11 @@ revops_sessionize_add(PG_FUNCTION_ARGS)
 {
 	bool		heartbeats = PG_NARGS() == 6;
 	uint32		bits = heartbeats && !PG_ARGISNULL(3) && PG_GETARG_BOOL(3) ? SESSION_PING : 0;
-	int64		setting[3] = {DurationArg(fcinfo, 1, "gap"), 0, 0};
-	EventBuffer *b = OwnState(fcinfo, BUFFER_SESSION);
+	int64		setting[3] = {0};
+	EventBuffer *b;
 
+	PrefetchState(fcinfo);
+	setting[0] = DurationArg(fcinfo, 1, "gap");
 	if (heartbeats)
 	{
 		setting[1] = DurationArg(fcinfo, 4, "ping interval");
@@ -290,10 +316,11 @@ revops_sessionize_add(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("the ping interval is zero")));
 	}
-	if (b != NULL && memcmp(b->setting, setting, sizeof(setting)) != 0)
-		SettingsDiffer();
 	if (PG_ARGISNULL(2))
-		return ReturnState(fcinfo, b);
+		return SameState(fcinfo);
+	b = OwnState(fcinfo, BUFFER_SESSION);
+	if (b != NULL && (b->setting[0] != setting[0] || b->setting[1] != setting[1] || b->setting[2] != setting[2]))
+		SettingsDiffer();
 	if (b == NULL)
 		b = BufferMake(BUFFER_SESSION, 0, heartbeats ? SESSION_HEARTBEATS : 0, setting, NULL, 0);
 	PG_RETURN_POINTER(BufferAppend(b, PG_GETARG_TIMESTAMPTZ(2), bits));
@@ -352,16 +379,18 @@ revops_sessionize_result(PG_FUNCTION_ARGS)
 static Datum
 StreakAdd(FunctionCallInfo fcinfo, int zone, int dwell)
 {
-	Call	   *call = GetCall(fcinfo, 0);
-	int64		setting[3] = {dwell < 0 ? 0 : DurationArg(fcinfo, dwell + 1, "minimum of a day"), 0, 0};
+	Call	   *call;
+	int64		setting[3] = {0};
 	int			modes = dwell < 0 ? 0 : STREAK_SUMS;
-	EventBuffer *b = OwnState(fcinfo, BUFFER_STREAK);
+	EventBuffer *b;
 	int64		day;
 
-	if (b != NULL && (b->setting[0] != setting[0] || b->modes != modes))
-		SettingsDiffer();
+	PrefetchState(fcinfo);
+	call = GetCall(fcinfo, 0);
+	if (dwell >= 0)
+		setting[0] = DurationArg(fcinfo, dwell + 1, "minimum of a day");
 	if (PG_ARGISNULL(1) || (zone >= 0 && PG_ARGISNULL(zone)))
-		return ReturnState(fcinfo, b);
+		return SameState(fcinfo);
 	if (call->clock == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
@@ -382,7 +411,10 @@ StreakAdd(FunctionCallInfo fcinfo, int zone, int dwell)
 					 errhint("Use a name of pg_timezone_names, such as 'Asia/Shanghai'.")));
 	}
 	if (!DayClockLocalDay(call->clock, PG_GETARG_TIMESTAMPTZ(1), &day))
-		return ReturnState(fcinfo, b);
+		return SameState(fcinfo);
+	b = OwnState(fcinfo, BUFFER_STREAK);
+	if (b != NULL && (b->setting[0] != setting[0] || b->modes != modes))
+		SettingsDiffer();
 	if (b == NULL)
 		b = BufferMake(BUFFER_STREAK, 0, modes, setting, NULL, 0);
 	PG_RETURN_POINTER(BufferAddDay(b, day, dwell < 0 ? 0 : DwellArg(fcinfo, dwell)));
@@ -474,23 +506,27 @@ revops_retention_result(PG_FUNCTION_ARGS)
 Datum
 revops_next_node_add(PG_FUNCTION_ARGS)
 {
-	Call	   *call = GetCall(fcinfo, 6);
-	uint32		bits = ConditionsRead(fcinfo, &call->conditions);
+	Call	   *call;
+	uint32		bits;
 	int64		setting[3] = {0};
-	EventBuffer *b = OwnState(fcinfo, BUFFER_NODE);
+	EventBuffer *b;
 	text	   *node = NULL;
 	int			modes;
 
+	PrefetchState(fcinfo);
+	call = GetCall(fcinfo, 6);
+	bits = ConditionsRead(fcinfo, &call->conditions);
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the direction or the base is NULL"),
 				 errhint("The direction is forward or backward; the base is head, tail, first_match or last_match.")));
 	modes = NodeModesArg(PG_GETARG_TEXT_PP(1), PG_GETARG_TEXT_PP(2));
+	if (PG_ARGISNULL(3))
+		return SameState(fcinfo);
+	b = OwnState(fcinfo, BUFFER_NODE);
 	if (b != NULL && (b->modes != modes || b->nconditions != call->conditions.n))
 		SettingsDiffer();
-	if (PG_ARGISNULL(3))
-		return ReturnState(fcinfo, b);
 	if (b == NULL)
 		b = BufferMake(BUFFER_NODE, call->conditions.n, modes, setting, NULL, 0);
 	if (!PG_ARGISNULL(4))

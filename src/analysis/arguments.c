@@ -196,11 +196,8 @@ FunnelModesArg(ArrayType *names)
 	return modes;
 }
 
-static bool
-TextIs(const text *t, const char *word)
-{
-	return VARSIZE_ANY_EXHDR(t) == strlen(word) && memcmp(VARDATA_ANY(t), word, strlen(word)) == 0;
-}
+#define TextIs(t, word) \
+	(VARSIZE_ANY_EXHDR(t) == sizeof(word) - 1 && memcmp(VARDATA_ANY(t), word, sizeof(word) - 1) == 0)
 
 /* The flags of next_node's first two arguments. */
 int

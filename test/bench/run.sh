@@ -2,20 +2,21 @@
 # run.sh: the measurements, in a throw-away cluster; make bench calls it. Prints a table, in Markdown.
 #   REVOPS_BENCH_SCALE   size of the data, 1 is that of the targets (default 1)
 #   REVOPS_BENCH_ROUNDS  rounds of each measurement of which the median counts (default 3)
-#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules (default all)
+#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis (default all)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "$(id -u)" = 0 ]; then
 	exec runuser -u postgres -- env PGBIN="$PGBIN" REVOPS_BENCH_SCALE="${REVOPS_BENCH_SCALE:-1}" \
-		REVOPS_BENCH_ROUNDS="${REVOPS_BENCH_ROUNDS:-3}" REVOPS_BENCH_ONLY="${REVOPS_BENCH_ONLY:-}" bash "$0" "$@"
+		REVOPS_BENCH_ROUNDS="${REVOPS_BENCH_ROUNDS:-3}" REVOPS_BENCH_ONLY="${REVOPS_BENCH_ONLY:-}" \
+		REVOPS_BENCH_ANALYSIS_ROWS="${REVOPS_BENCH_ANALYSIS_ROWS:-}" bash "$0" "$@"
 fi
 scale=${REVOPS_BENCH_SCALE:-1}
 rounds=${REVOPS_BENCH_ROUNDS:-3}
-only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules}
+only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis}
 cd /
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/revops_bench.XXXXXX")
-finish() { "$PGBIN/pg_ctl" -D "$dir/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$dir"; }
+finish() { [ -z "${ch_pid:-}" ] || kill "$ch_pid" 2>/dev/null || true; "$PGBIN/pg_ctl" -D "$dir/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$dir"; }
 trap finish EXIT
 export PGHOST=$dir PGPORT=5432 PGUSER=postgres PGDATABASE=bench
 unset PGDATA PGOPTIONS PGSERVICE
@@ -178,6 +179,9 @@ fi
 
 # (6) the cost of rules
 if wanted rules; then . "$here/rules.sh"; fi
+
+# (7) the aggregates
+if wanted analysis; then . "$here/analysis.sh"; fi
 
 grep -E 'ERROR|FATAL|PANIC|WARNING|terminated by' "$dir/log" | sed 's/^/server log: /' | sort | uniq -c | head -20 >&2 || true
 echo
