@@ -1,6 +1,6 @@
 /*
  * ledger.c
- *	  A score's reasons: the events that make it, each with what it counts for now. The sum is the score.
+ *	  A score's reasons: the events and moments that make it, each with what it counts for now. The sum is the score.
  */
 #include "score/score.h"
 
@@ -33,10 +33,53 @@ DayWeight(const Line *lines, int n, const Line *of)
 	return sum;
 }
 
+/* The subject's standing moments of rules that add to the intent. No cap applies. */
+static void
+MomentLines(ReturnSetInfo *rsinfo, const SignalSet *set, SubjectKind kind, Str subject, Str intent, TimestampTz now, TimestampTz until)
+{
+	static SqlPlan standing = {
+		"SELECT rule, version, occurred_at, evidence[cardinality(evidence)], object FROM revops.moment"
+		" WHERE subject_kind = $1::text::revops.subject_kind AND subject = $2 COLLATE \"C\" AND retracted_at IS NULL AND occurred_at <= $3"
+		" ORDER BY occurred_at, moment_id",
+		3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+	};
+	Datum		args[3] = {CStringGetTextDatum(SubjectKindName(kind)), PointerGetDatum(cstring_to_text_with_len(subject.data, subject.len)),
+	TimestampTzGetDatum(until)};
+	uint64		n = SqlRun(&standing, args, NULL);
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		HeapTuple	tup = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		null;
+		const char *rule = SPI_getvalue(tup, desc, 1);
+		const MomentIntent *m = SignalsMoment(set, StrFrom(rule), DatumGetInt32(SPI_getbinval(tup, desc, 2, &null)));
+		double		half_life;
+		Datum		values[8];
+		bool		isnull[8] = {false};
+
+		CHECK_FOR_INTERRUPTS();
+		if (m == NULL || !StrEq(set->intents[m->intent].name, intent))
+			continue;
+		half_life = set->intents[m->intent].half_life;
+		values[1] = SPI_getbinval(tup, desc, 3, &null);
+		values[0] = SPI_getbinval(tup, desc, 4, &isnull[0]);
+		values[2] = CStringGetTextDatum("moment");
+		values[3] = SPI_getbinval(tup, desc, 5, &isnull[3]);
+		values[4] = CStringGetTextDatum(psprintf("moment:%s", rule));
+		values[5] = Float8GetDatum(m->weight);
+		values[6] = Float8GetDatum(1);
+		values[7] = Float8GetDatum(DecayAt(DecayOf(m->weight, DatumGetTimestampTz(values[1]), half_life), now, half_life));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
 /*
  * explain_intent(subject_kind, subject, intent) -> (event_id, occurred_at, kind, object, signal, weight, share, points)
  *
- * weight is the signal's, share what the daily cap leaves of it, points what it counts for at revops.now().
+ * weight is the signal's, share what the daily cap leaves of it, points what it counts for at revops.now(). A moment is a line of
+ * signal 'moment:<rule>' and kind 'moment', with its last event.
  */
 PG_FUNCTION_INFO_V1(explain_intent);
 Datum
@@ -125,6 +168,8 @@ explain_intent(PG_FUNCTION_ARGS)
 										   now, set->intents[s->intent].half_life));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}
+	if (set->nmoments > 0)
+		MomentLines(rsinfo, set, kind, subject, intent, now, until);
 	SqlFinish(level);
 	return (Datum) 0;
 }

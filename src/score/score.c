@@ -6,6 +6,9 @@
  * and no number of lanes changes it. A daily cap is made order-free too: a day's events of a capped signal together count for at
  * most the cap, each in proportion (cap / sum of the day's weights). The sums of the newest CAP_OPEN_DAYS days of each capped
  * signal stay open in the row (capped), older days are closed into the sum; an event for a closed day recomputes the subject.
+ *
+ * A standing moment whose rule names an intent adds to it like an event of an uncapped signal. Nothing is ever taken off a sum, which
+ * would leave rounding behind: where a moment is retracted, its subject is recomputed.
  */
 #include "score/score.h"
 
@@ -125,25 +128,34 @@ CapEffective(const SignalSet *set, const CapDay *d)
 	return d->logsum + log2(s->daily_cap / d->weight);
 }
 
-static void
-AddTo(ScorePass *pass, SubjectKind kind, Str subject, const Signal *s, const Event *e)
+/* The entry of (subject, intent), which something that occurred then adds to */
+static ScoreEntry *
+EntryAt(ScorePass *pass, SubjectKind kind, Str subject, int intent, TimestampTz at)
 {
-	ScoreKey	key = {kind, s->intent, subject};
+	ScoreKey	key = {kind, intent, subject};
 	bool		found;
 	ScoreEntry *entry = score_insert(pass->entries, key, &found);
-	double		amount = DecayOf(s->weight, e->occurred_at, pass->set->intents[s->intent].half_life);
 
 	if (!found)
 	{
 		entry->logsum = -INFINITY;
 		entry->events = 0;
-		entry->last_at = e->occurred_at;
+		entry->last_at = at;
 		entry->ncapped = 0;
 		entry->capped = NULL;
 	}
 	entry->events++;
-	if (e->occurred_at > entry->last_at)
-		entry->last_at = e->occurred_at;
+	if (at > entry->last_at)
+		entry->last_at = at;
+	return entry;
+}
+
+static void
+AddTo(ScorePass *pass, SubjectKind kind, Str subject, const Signal *s, const Event *e)
+{
+	ScoreEntry *entry = EntryAt(pass, kind, subject, s->intent, e->occurred_at);
+	double		amount = DecayOf(s->weight, e->occurred_at, pass->set->intents[s->intent].half_life);
+
 	if (s->daily_cap <= 0)
 		entry->logsum = DecayAdd(entry->logsum, amount);
 	else
@@ -155,6 +167,14 @@ AddTo(ScorePass *pass, SubjectKind kind, Str subject, const Signal *s, const Eve
 			entry->capped = repalloc(entry->capped, 2 * entry->ncapped * sizeof(CapDay));
 		CapAdd(entry->capped, &entry->ncapped, s->no, DayOf(e->occurred_at), amount, s->weight);
 	}
+}
+
+static void
+AddMoment(ScorePass *pass, SubjectKind kind, Str subject, const MomentIntent *m, TimestampTz at)
+{
+	ScoreEntry *entry = EntryAt(pass, kind, subject, m->intent, at);
+
+	entry->logsum = DecayAdd(entry->logsum, DecayOf(m->weight, at, pass->set->intents[m->intent].half_life));
 }
 
 void
@@ -371,11 +391,86 @@ ScoreFinish(ScorePass *pass, const Consumed *consumed)
 	}
 }
 
+static SubjectKind
+KindNamed(const char *name)
+{
+	for (int k = 0; k < SUBJECT_KINDS; k++)
+		if (strcmp(name, SubjectKindName(k)) == 0)
+			return k;
+	return SUBJECT_PERSON;
+}
+
+void
+ScoreMoments(Datum opened, int nopened, Datum retracted, int nretracted, const Consumed *consumed)
+{
+	/* a subject's retracted moments come first */
+	static SqlPlan by_subject = {
+		"SELECT m.subject_kind::text, m.subject, m.rule, m.version, m.occurred_at, u.undone"
+		" FROM (SELECT unnest($1), false UNION ALL SELECT unnest($2), true) u (moment_id, undone)"
+		" CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m"
+		" ORDER BY m.subject_kind, m.subject, u.undone DESC",
+		2, {UUIDARRAYOID, UUIDARRAYOID}
+	};
+	Datum		args[2] = {opened, retracted};
+	bool		isnull[2] = {nopened == 0, nretracted == 0};
+	MemoryContext context,
+				old;
+	ScorePass  *pass;
+	ScoreKey   *redo;
+	int			nredo = 0;
+	SPITupleTable *rows;
+	uint64		n;
+
+	if (nopened + nretracted == 0 || Signals()->nmoments == 0)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "revops score moments", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	pass = ScoreBegin(0, 1);
+	redo = palloc((nretracted + 1) * sizeof(ScoreKey));
+	n = SqlRun(&by_subject, args, isnull);
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < n; i++)
+	{
+		HeapTuple	tup = rows->vals[i];
+		TupleDesc	desc = rows->tupdesc;
+		bool		null;
+		const MomentIntent *m = SignalsMoment(pass->set, StrFrom(SPI_getvalue(tup, desc, 3)), DatumGetInt32(SPI_getbinval(tup, desc, 4, &null)));
+		ScoreKey	key;
+
+		if ((i & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (m == NULL)
+			continue;
+		key.kind = KindNamed(SPI_getvalue(tup, desc, 1));
+		key.subject = StrFrom(SPI_getvalue(tup, desc, 2));
+		key.intent = m->intent;
+		if (nredo > 0 && redo[nredo - 1].kind == key.kind && StrEq(redo[nredo - 1].subject, key.subject))
+			continue;
+		if (DatumGetBool(SPI_getbinval(tup, desc, 6, &null)))
+			redo[nredo++] = key;
+		else
+			AddMoment(pass, key.kind, key.subject, m, DatumGetTimestampTz(SPI_getbinval(tup, desc, 5, &null)));
+	}
+	SPI_freetuptable(rows);
+	if (pass->entries->members > 0)
+		(void) WriteEntries(pass);
+	/* last, since it may load the set of signals anew */
+	for (int i = 0; i < nredo; i++)
+		ScoreRecompute(redo[i].kind, redo[i].subject, consumed);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 void
 ScoreRecompute(SubjectKind kind, Str subject, const Consumed *consumed)
 {
 	static SqlPlan clear = {
 		"DELETE FROM revops.intent_state WHERE subject_kind = $1::text::revops.subject_kind AND subject = $2 COLLATE \"C\"",
+		2, {TEXTOID, TEXTOID}
+	};
+	static SqlPlan moments = {
+		"SELECT rule, version, occurred_at FROM revops.moment WHERE subject_kind = $1::text::revops.subject_kind"
+		" AND subject = $2 COLLATE \"C\" AND retracted_at IS NULL",
 		2, {TEXTOID, TEXTOID}
 	};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops score recompute", ALLOCSET_DEFAULT_SIZES);
@@ -403,6 +498,22 @@ ScoreRecompute(SubjectKind kind, Str subject, const Consumed *consumed)
 			if ((s->subjects & (1u << kind)) && SignalMatches(s, e) && StrEq(EventSubject(e, kind), subject))
 				AddTo(pass, kind, subject, s, e);
 		}
+	}
+	if (pass->set->nmoments > 0)
+	{
+		uint64		n = SqlRun(&moments, args, NULL);
+
+		for (uint64 i = 0; i < n; i++)
+		{
+			HeapTuple	tup = SPI_tuptable->vals[i];
+			TupleDesc	desc = SPI_tuptable->tupdesc;
+			bool		null;
+			const MomentIntent *m = SignalsMoment(pass->set, StrFrom(SPI_getvalue(tup, desc, 1)), DatumGetInt32(SPI_getbinval(tup, desc, 2, &null)));
+
+			if (m != NULL)
+				AddMoment(pass, kind, subject, m, DatumGetTimestampTz(SPI_getbinval(tup, desc, 3, &null)));
+		}
+		SPI_freetuptable(SPI_tuptable);
 	}
 	if (pass->entries->members > 0)
 		(void) WriteEntries(pass);

@@ -5,7 +5,7 @@ CREATE TABLE revops.intent (
     half_life   interval NOT NULL CHECK (half_life > interval '0' AND half_life <= interval '3650 days'),
     title       text
 );
-COMMENT ON TABLE revops.intent IS 'The intents that signals add to. All signals of one intent share its half-life, so that scores rank by index';
+COMMENT ON TABLE revops.intent IS 'The intents that signals and moments add to. All that adds to one intent shares its half-life, so that scores rank by index';
 SELECT pg_catalog.pg_extension_config_dump('revops.intent', '');
 
 CREATE TABLE revops.signal (
@@ -97,6 +97,13 @@ END $$;
 COMMENT ON FUNCTION revops.put_signal(text, text, float8, json, interval, float8, text[], text) IS
 'Sets a signal: events that match add weight to the intent of their subjects. Counts events from now on (all, if none was processed yet); returns its version';
 
+CREATE FUNCTION revops.ensure_intent(intent text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO revops.intent (intent, half_life) SELECT $1, '7 days' WHERE $1 IS NOT NULL ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION revops.ensure_intent(text) IS
+'Makes the intent, with a half-life of 7 days, if it does not exist yet; NULL does nothing. put_rule() calls it for the intent of a rule';
+
 CREATE FUNCTION revops.drop_signal(signal text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -112,7 +119,7 @@ CREATE FUNCTION revops.explain_intent(subject_kind revops.subject_kind, subject 
 RETURNS TABLE (event_id uuid, occurred_at timestamptz, kind text, object text, signal text, weight float8, share float8, points float8)
 LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'explain_intent';
 COMMENT ON FUNCTION revops.explain_intent(revops.subject_kind, text, text) IS
-'The ledger of a score: each event with its weight, the share that the daily cap leaves of it, and its points at revops.now(); the points sum to the score';
+'The ledger of a score: each event with its weight, the share that the daily cap leaves of it, and its points at revops.now(); a standing moment is a line of signal moment:<rule> with its last event; the points sum to the score';
 
 CREATE VIEW revops.intent_score WITH (security_barrier) AS
 SELECT s.subject_kind, s.subject, s.intent,
@@ -126,9 +133,9 @@ COMMENT ON VIEW revops.intent_score IS 'Each subject''s decayed intent scores at
 COMMENT ON COLUMN revops.intent_score.subject_kind IS 'person, account, opportunity or rep';
 COMMENT ON COLUMN revops.intent_score.subject IS 'Its key';
 COMMENT ON COLUMN revops.intent_score.intent IS 'The intent';
-COMMENT ON COLUMN revops.intent_score.score IS 'The sum of the signals'' weights, halved every half-life';
-COMMENT ON COLUMN revops.intent_score.last_at IS 'When the last event that counts occurred';
-COMMENT ON COLUMN revops.intent_score.events IS 'How many events counted, ever';
+COMMENT ON COLUMN revops.intent_score.score IS 'The sum of the weights of signals and moments, halved every half-life';
+COMMENT ON COLUMN revops.intent_score.last_at IS 'When the last event or moment that counts occurred';
+COMMENT ON COLUMN revops.intent_score.events IS 'How many events and moments counted, ever';
 
 CREATE FUNCTION revops.hottest(subject_kind revops.subject_kind, intent text, n int DEFAULT 10)
 RETURNS TABLE (subject text, score float8, last_at timestamptz, events bigint)

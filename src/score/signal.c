@@ -1,6 +1,6 @@
 /*
  * signal.c
- *	  The configured signals. One compiled set per backend, rebuilt when revops.signal or revops.intent changes.
+ *	  The configured signals. One compiled set per backend, rebuilt when revops.signal, revops.intent or revops.moment_rule changes.
  */
 #include "score/signal.h"
 
@@ -13,11 +13,12 @@ static SignalSet *current = NULL;
 static bool dirty = true;
 static Oid	signal_relid = InvalidOid;
 static Oid	intent_relid = InvalidOid;
+static Oid	rule_relid = InvalidOid;
 
 static void
 OnRelcacheInvalidation(Datum arg, Oid relid)
 {
-	if (relid == InvalidOid || relid == signal_relid || relid == intent_relid)
+	if (relid == InvalidOid || relid == signal_relid || relid == intent_relid || relid == rule_relid)
 		dirty = true;
 }
 
@@ -32,6 +33,51 @@ static Datum
 Col(HeapTuple tup, int col, bool *isnull)
 {
 	return SPI_getbinval(tup, SPI_tuptable->tupdesc, col, isnull);
+}
+
+static int
+MomentIntentCmp(const void *a, const void *b)
+{
+	const MomentIntent *x = a,
+			   *y = b;
+	int			c = StrCmp(x->rule, y->rule);
+
+	return c != 0 ? c : (x->version > y->version) - (x->version < y->version);
+}
+
+/* All versions of rules that add to an intent: a version that has ended still has moments. What no rule could have stored is left out. */
+static void
+LoadMoments(SignalSet *set)
+{
+	static SqlPlan rules = {
+		"SELECT rule, version, definition -> 'intent' ->> 'intent', definition -> 'intent' ->> 'weight' FROM revops.moment_rule"
+		" WHERE definition -> 'intent' ->> 'intent' IS NOT NULL AND definition -> 'intent' ->> 'weight' IS NOT NULL", 0
+	};
+	int			rows = (int) SqlRun(&rules, NULL, NULL);
+	bool		null;
+
+	set->moments = palloc0((rows + 1) * sizeof(MomentIntent));
+	for (int i = 0; i < rows; i++)
+	{
+		HeapTuple	tup = SPI_tuptable->vals[i];
+		MomentIntent *m = &set->moments[set->nmoments];
+		Str			intent = StrFrom(ColText(tup, 3));
+
+		m->rule = StrFrom(ColText(tup, 1));
+		m->version = DatumGetInt32(Col(tup, 2, &null));
+		m->weight = strtod(ColText(tup, 4), NULL);
+		if (!(m->weight > 0 && m->weight <= SIGNAL_MAX_WEIGHT))
+			continue;
+		for (int k = 0; k < set->nintents; k++)
+			if (StrEq(set->intents[k].name, intent))
+			{
+				m->intent = k;
+				set->nmoments++;
+				break;
+			}
+	}
+	SPI_freetuptable(SPI_tuptable);
+	qsort(set->moments, set->nmoments, sizeof(MomentIntent), MomentIntentCmp);
 }
 
 static SignalSet *
@@ -88,6 +134,7 @@ Load(void)
 	for (int i = 0; i < set->nsignals; i++)
 		PredicateIndexAdd(set->index, set->signals[i].match, i);
 	PredicateIndexDone(set->index);
+	LoadMoments(set);
 	return set;
 }
 
@@ -110,6 +157,7 @@ Signals(void)
 	/* marked clean first: an invalidation while loading makes it dirty again */
 	signal_relid = RevopsRelid("signal");
 	intent_relid = RevopsRelid("intent");
+	rule_relid = RevopsRelid("moment_rule");
 	dirty = false;
 	fresh = AllocSetContextCreate(CurrentMemoryContext, "revops signals", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(fresh);
@@ -156,6 +204,14 @@ SignalByNo(const SignalSet *set, int32 no)
 			hi = mid - 1;
 	}
 	return NULL;
+}
+
+const MomentIntent *
+SignalsMoment(const SignalSet *set, Str rule, int version)
+{
+	MomentIntent key = {rule, version};
+
+	return set->nmoments == 0 ? NULL : bsearch(&key, set->moments, set->nmoments, sizeof(MomentIntent), MomentIntentCmp);
 }
 
 /* check_match(json): is it a condition on an event? */

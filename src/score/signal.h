@@ -1,6 +1,6 @@
 /*
  * signal.h
- *	  The configured signals, compiled, and found by what an event has.
+ *	  The configured signals, compiled, and found by what an event has; and the rules whose moments add to an intent.
  */
 #ifndef REVOPS_SIGNAL_H
 #define REVOPS_SIGNAL_H
@@ -28,6 +28,17 @@ typedef struct Signal
 	Predicate  *match;
 } Signal;
 
+/* One version of a rule whose moments add to an intent */
+typedef struct MomentIntent
+{
+	Str			rule;
+	int			version;
+	int			intent;			/* index in SignalSet.intents */
+	double		weight;
+} MomentIntent;
+
+#define SIGNAL_MAX_WEIGHT	1e9
+
 typedef struct SignalSet
 {
 	int			nintents;
@@ -35,6 +46,8 @@ typedef struct SignalSet
 	int			nsignals;
 	Signal	   *signals;		/* ascending no */
 	PredicateIndex *index;		/* of their matches */
+	int			nmoments;
+	MomentIntent *moments;		/* ascending (rule, version) */
 } SignalSet;
 
 /* The present set; stays valid until the next call. SPI must be connected. */
@@ -44,6 +57,9 @@ extern const SignalSet *Signals(void);
 extern int	SignalsFor(const SignalSet *set, const Event *e, const int **signals);
 
 extern const Signal *SignalByNo(const SignalSet *set, int32 no);
+
+/* What a moment of this version adds; NULL: nothing. */
+extern const MomentIntent *SignalsMoment(const SignalSet *set, Str rule, int version);
 
 static inline bool
 SignalMatches(const Signal *s, const Event *e)

@@ -261,7 +261,7 @@ AnswerTasks(Pass *pass, const EventList *list, int from, int to)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Moments to the moment table, and to the task room. A card may be answered already, where its moment was found late. */
+/* Moments to the moment table, to the scores, and to the task room. A card may be answered already, where its moment was found late. */
 static void
 WriteMoments(Pass *pass, MomentPass *moments)
 {
@@ -284,6 +284,7 @@ WriteMoments(Pass *pass, MomentPass *moments)
 	bool		isnull;
 
 	MomentPassWrite(moments, &opened, &nopened, &retracted, &nretracted);
+	ScoreMoments(opened, nopened, retracted, nretracted, pass->consumed);
 	if (nretracted > 0)
 		SqlRun(&cancel_tasks, &retracted, NULL);
 	if (nopened > 0)

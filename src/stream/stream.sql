@@ -95,6 +95,7 @@ BEGIN
         UNION SELECT 'account', account FROM revops.person WHERE account IS NOT NULL
         UNION SELECT 'opportunity', opportunity FROM revops.event WHERE opportunity IS NOT NULL
         UNION SELECT 'rep', rep FROM revops.event WHERE rep IS NOT NULL
+        UNION SELECT subject_kind, subject FROM revops.moment WHERE retracted_at IS NULL
         UNION SELECT subject_kind, subject FROM revops.intent_state)
     INSERT INTO revops.repair_request (subject_kind, subject, since) SELECT kind, key, 'infinity' FROM keys;
     GET DIAGNOSTICS n = ROW_COUNT;
@@ -111,7 +112,7 @@ BEGIN
     RETURN revops.request_score_repairs();
 END $$;
 COMMENT ON FUNCTION revops.rebuild_scores() IS
-'Applies the present signals to all events that are kept: asks the stream to compute every subject''s scores anew; returns how many subjects';
+'Applies the present signals to all events that are kept, and adds standing moments: asks the stream to compute every subject''s scores anew; returns how many subjects';
 
 CREATE FUNCTION revops.set_half_life(intent text, half_life interval) RETURNS bigint
 LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -121,7 +122,7 @@ BEGIN
     UPDATE revops.intent i SET half_life = set_half_life.half_life WHERE i.intent = set_half_life.intent;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no intent "%"', intent USING ERRCODE = 'undefined_object',
-            HINT = 'Intents are made by revops.put_signal().';
+            HINT = 'Intents are made by revops.put_signal(), and by revops.put_rule() for rules that name one.';
     END IF;
     DELETE FROM revops.intent_state s WHERE s.intent = set_half_life.intent;
     RETURN revops.request_score_repairs();
