@@ -276,7 +276,7 @@ SELECT t.task_id, t.status, t.title, t.territory, t.unit, t.owner, r.name AS own
        coalesce(p.name, t.person, a.name, t.account, t.subject) AS customer, coalesce(a.name, t.account) AS account_name,
        t.rule, t.opened_at, t.due_at,
        extract(epoch FROM t.due_at - revops.now())::float8 AS seconds_left,
-       coalesce(e.level, 0) AS level, e.told, e.next_at,
+       greatest(e.level, 0) AS level, e.told, e.next_at,
        coalesce(l.plans, 0) AS plans, l.best_plan
 FROM revops.task t
 LEFT JOIN revops.rep r ON r.rep = t.owner

@@ -163,17 +163,17 @@ CREATE TABLE revops.escalation (
     PRIMARY KEY (subject, task_id, level)
 );
 CREATE INDEX escalation_due_idx ON revops.escalation (due_at) WHERE fired_at IS NULL AND stopped_at IS NULL;
-COMMENT ON TABLE revops.escalation IS 'Levels of each card: who is told when, each exactly once, until the card is answered';
+COMMENT ON TABLE revops.escalation IS 'Levels of each card: who is told when, each exactly once, until the card is answered. Levels below 1 are those that the rule tells at once, answered or not';
 COMMENT ON COLUMN revops.escalation.subject_kind IS 'Kind of the subject';
 COMMENT ON COLUMN revops.escalation.subject IS 'Subject of the card';
 COMMENT ON COLUMN revops.escalation.task_id IS 'The card';
-COMMENT ON COLUMN revops.escalation.level IS 'Level, in the order of time';
-COMMENT ON COLUMN revops.escalation.share IS 'Share of the line that has passed then';
+COMMENT ON COLUMN revops.escalation.level IS 'Level, in the order of time; below 1: told when the card was opened, as the rule says';
+COMMENT ON COLUMN revops.escalation.share IS 'Share of the line that has passed then; 0: told at once';
 COMMENT ON COLUMN revops.escalation.role IS 'Who is to be told: owner, coach or director';
 COMMENT ON COLUMN revops.escalation.due_at IS 'When';
 COMMENT ON COLUMN revops.escalation.fired_at IS 'When it was done; NULL: not yet, or not needed';
 COMMENT ON COLUMN revops.escalation.told IS 'The rep who was told; NULL: nobody holds the role';
-COMMENT ON COLUMN revops.escalation.stopped_at IS 'Since when it is not needed: the card was answered or cancelled';
+COMMENT ON COLUMN revops.escalation.stopped_at IS 'Since when it is not needed: the card was answered (levels from 1) or cancelled';
 
 SELECT pg_catalog.pg_extension_config_dump('revops.playbook', '');
 SELECT pg_catalog.pg_extension_config_dump('revops.playbook_level', '');
@@ -416,7 +416,7 @@ BEGIN
                                       'object', r.object, 'rule', r.rule, 'intent', i.intent, 'account', r.account, 'person', r.person_key) AS profile,
                    coalesce(revops.business_time_add(k.time_zone, k.week, k.holidays, at, b.line, true), at + b.line) AS due_at
             FROM (
-                SELECT m.moment_id, m.rule, m.subject_kind, m.subject, m.occurred_at, m.strength, m.channel, m.object, m.playbook, m.evidence,
+                SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.occurred_at, m.strength, m.channel, m.object, m.playbook, m.evidence,
                        m.owner AS rep, coalesce(m.person, p.person) AS person_key, p.name AS person_name, p.title AS person_title,
                        coalesce(a.account, m.account) AS account, a.name AS account_name, a.segment, a.industry, a.territory,
                        coalesce(o.opportunity, m.opportunity) AS opportunity, o.name AS opportunity_name, o.stage, o.amount,
@@ -485,6 +485,16 @@ BEGIN
                coalesce(revops.business_time_add(c.time_zone, c.week, c.holidays, at, c.line * l.share, true), at + c.line * l.share)
         FROM card c JOIN revops.playbook_level l ON l.playbook = c.playbook
         ORDER BY c.task_id, l.level
+    ),
+    -- whom the rule tells at once: levels 0, -1 ..., due now whatever the hour. What no rule could have stored is left out
+    tell AS (
+        INSERT INTO revops.escalation (subject_kind, subject, task_id, level, share, role, due_at)
+        SELECT c.subject_kind, c.subject, c.task_id, 1 - row_number() OVER (PARTITION BY c.task_id ORDER BY min(r.n)), 0, r.role, at
+        FROM card c JOIN revops.moment_rule v ON v.rule = c.rule AND v.version = c.version
+        CROSS JOIN LATERAL json_array_elements_text(CASE json_typeof(v.definition -> 'tell') WHEN 'array' THEN v.definition -> 'tell' ELSE '[]' END)
+             WITH ORDINALITY AS r (role, n)
+        WHERE r.role IN ('coach', 'director')
+        GROUP BY c.subject_kind, c.subject, c.task_id, r.role
     ),
     -- the plans with their conditions, one row each, and one with none for every plan
     condition AS MATERIALIZED (
@@ -621,7 +631,7 @@ BEGIN
         RETURNING t.subject_kind, t.subject, t.task_id, t.rule, t.owner, t.answered_at, t.answered_by, t.due_at
     ), stopped AS (
         UPDATE revops.escalation e SET stopped_at = revops.now()
-        FROM answered a WHERE e.subject = a.subject AND e.task_id = a.task_id AND e.fired_at IS NULL AND e.stopped_at IS NULL
+        FROM answered a WHERE e.subject = a.subject AND e.task_id = a.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL
     )
     SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'answered', 'task', a.task_id, 'subject_kind', a.subject_kind,
                'subject', a.subject, 'rule', a.rule, 'owner', a.owner, 'answered_by', a.answered_by, 'answered_at', a.answered_at,
@@ -742,7 +752,7 @@ BEGIN
         plan = respond.plan, note = respond.note
     WHERE t.subject = card.subject AND t.task_id = card.task_id;
     UPDATE revops.escalation e SET stopped_at = at
-    WHERE e.subject = card.subject AND e.task_id = card.task_id AND e.fired_at IS NULL AND e.stopped_at IS NULL;
+    WHERE e.subject = card.subject AND e.task_id = card.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL;
     IF card.answered_at IS NULL THEN
         PERFORM pg_notify('revops_task', json_build_object('event', 'answered', 'task', card.task_id, 'subject_kind', card.subject_kind, 'subject', card.subject,
             'rule', card.rule, 'owner', card.owner, 'answered_by', coalesce(card.claimed_by, card.owner), 'answered_at', at, 'in_line', at <= card.due_at)::text);
