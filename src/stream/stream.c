@@ -351,6 +351,15 @@ RunRepair(Pass *pass, void *arg)
 	ScoreRecompute(r->kind, r->subject, pass->consumed);
 	if (r->since < DT_NOEND)
 	{
+		static SqlPlan replayed = {
+			"DELETE FROM revops.late_event WHERE subject_kind = $1::text::revops.subject_kind AND subject = $2 COLLATE \"C\""
+			" AND occurred_at >= $3",
+			3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+		};
+		Datum		args[3] = {CStringGetTextDatum(SubjectKindName(r->kind)),
+		PointerGetDatum(cstring_to_text_with_len(r->subject.data, r->subject.len)), TimestampTzGetDatum(r->since)};
+
+		SqlRun(&replayed, args, NULL);
 		MomentPassRepair(moments, r->kind, r->subject, r->since, pass->consumed);
 		WriteMoments(pass, moments);
 	}
