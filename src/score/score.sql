@@ -71,7 +71,7 @@ BEGIN
     END IF;
     PERFORM revops.check_match(match::text);
     -- waits for the passes that are under way, so that no event is scored by half of a change
-    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
     SELECT i.half_life INTO has FROM revops.intent i WHERE i.intent = put_signal.intent;
     IF NOT FOUND THEN
         INSERT INTO revops.intent (intent, half_life) VALUES (intent, coalesce(half_life, '7 days'));
@@ -108,7 +108,7 @@ CREATE FUNCTION revops.drop_signal(signal text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
     UPDATE revops.signal s SET valid_to = greatest(revops.config_valid_from(), s.valid_from)
     WHERE s.signal = drop_signal.signal AND s.valid_to = 'infinity';
     RETURN FOUND;

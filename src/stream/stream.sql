@@ -106,7 +106,7 @@ COMMENT ON FUNCTION revops.request_score_repairs() IS 'Asks the stream to comput
 CREATE FUNCTION revops.rebuild_scores() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
     UPDATE revops.signal SET valid_to = '-infinity', valid_from = '-infinity' WHERE valid_to < 'infinity';
     UPDATE revops.signal SET valid_from = '-infinity' WHERE valid_to = 'infinity' AND valid_from > '-infinity';
     RETURN revops.request_score_repairs();
@@ -118,7 +118,7 @@ CREATE FUNCTION revops.set_half_life(intent text, half_life interval) RETURNS bi
 LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
     UPDATE revops.intent i SET half_life = set_half_life.half_life WHERE i.intent = set_half_life.intent;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no intent "%"', intent USING ERRCODE = 'undefined_object',
