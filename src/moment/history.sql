@@ -34,7 +34,7 @@ BEGIN
 
     FOR ids IN
         SELECT array_agg(x.moment_id)
-        FROM (SELECT m.moment_id, (row_number() OVER () - 1) / 10000 AS part FROM revops.moment m
+        FROM (SELECT m.moment_id, (row_number() OVER () - 1) / 50000 AS part FROM revops.moment m
               WHERE m.rule = name AND m.version <> latest AND m.occurred_at >= start AND m.retracted_at IS NULL) x
         GROUP BY x.part
     LOOP
