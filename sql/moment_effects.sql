@@ -328,8 +328,10 @@ SELECT * FROM revops.backtest_summary('{"when": {"kind": "view"}}', since => '20
 SELECT * FROM revops.backtest_summary('{"when": {"kind": "view"}}', until => 'infinity');
 SELECT * FROM revops.backtest_summary('{"when": {"kind": "view"}}', horizon => '-1 day');
 SELECT * FROM revops.backtest_summary(NULL);
+\set VERBOSITY terse
 SELECT * FROM revops.backtest_summary('{"when": {"knd": "view"}}');
 SELECT * FROM revops.backtest_summary('{"when": {"kind": "view"}}', converted => '{"knd": "order"}');
+\set VERBOSITY default
 SELECT count(*) FROM revops.moment;
 
 SELECT f.reset();
