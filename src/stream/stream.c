@@ -365,15 +365,26 @@ RunRepair(Pass *pass, void *arg)
 	}
 }
 
-/* Compute anew the subjects that were asked for; true if more wait. */
+/*
+ * Compute anew the subjects that were asked for; true if more wait. *after (NULL: none): requests up to it are done, for the next call
+ * in the same transaction, which would only wade through the rows that this one has deleted.
+ */
 static bool
-Repairs(Pass *pass)
+Repairs(Pass *pass, int64 *after)
 {
+	/*
+	 * The oldest requests, and what else is asked for their subjects: costs the same however many wait. The planner would take
+	 * waiting and lane for rare things and sort them all; behind OFFSET 0 and a constant LIMIT it goes along the index.
+	 */
 	static SqlPlan wanted = {
-		"SELECT subject_kind::text, subject, min(since), max(request_id) FROM revops.repair_request"
-		" WHERE error IS NULL AND revops.subject_lane(subject_kind, subject, $2) = $1"
-		" GROUP BY subject_kind, subject ORDER BY min(request_id) LIMIT $3",
-		3, {INT4OID, INT4OID, INT4OID}
+		"WITH first AS MATERIALIZED (SELECT request_id, subject_kind, subject FROM (SELECT * FROM revops.repair_request"
+		" WHERE request_id > $3 ORDER BY request_id OFFSET 0) w"
+		" WHERE error IS NULL AND revops.subject_lane(subject_kind, subject, $2) = $1 LIMIT " CppAsString2(REPAIRS_PER_PASS) ")"
+		" SELECT o.subject_kind::text, o.subject, a.since, a.last, (SELECT count(*) FROM first), (SELECT max(request_id) FROM first)"
+		" FROM (SELECT subject_kind, subject, min(request_id) AS n FROM first GROUP BY 1, 2) o"
+		" CROSS JOIN LATERAL (SELECT min(r.since) AS since, max(r.request_id) AS last FROM revops.repair_request r"
+		" WHERE r.subject = o.subject AND r.subject_kind = o.subject_kind AND r.error IS NULL) a ORDER BY o.n",
+		3, {INT4OID, INT4OID, INT8OID}
 	};
 	static SqlPlan done = {
 		"DELETE FROM revops.repair_request WHERE subject = $1 COLLATE \"C\" AND subject_kind = $2::text::revops.subject_kind"
@@ -385,10 +396,11 @@ Repairs(Pass *pass)
 		" AND request_id <= $3 AND error IS NULL",
 		4, {TEXTOID, TEXTOID, INT8OID, TEXTOID}
 	};
-	Datum		args[4] = {Int32GetDatum(pass->lane), Int32GetDatum(pass->lanes), Int32GetDatum(REPAIRS_PER_PASS)};
+	Datum		args[4] = {Int32GetDatum(pass->lane), Int32GetDatum(pass->lanes), Int64GetDatum(after != NULL ? *after : 0)};
 	int			n = (int) SqlRun(&wanted, args, NULL);
 	Repair	   *repairs = palloc((n + 1) * sizeof(Repair));
 	TupleDesc	desc = SPI_tuptable->tupdesc;
+	int64		requests = 0;
 	bool		isnull;
 
 	for (int i = 0; i < n; i++)
@@ -399,6 +411,9 @@ Repairs(Pass *pass)
 		repairs[i].subject = StrFrom(pstrdup(SPI_getvalue(tup, desc, 2)));
 		repairs[i].since = DatumGetTimestampTz(SPI_getbinval(tup, desc, 3, &isnull));
 		repairs[i].last_request = DatumGetInt64(SPI_getbinval(tup, desc, 4, &isnull));
+		requests = DatumGetInt64(SPI_getbinval(tup, desc, 5, &isnull));
+		if (after != NULL)
+			*after = DatumGetInt64(SPI_getbinval(tup, desc, 6, &isnull));
 	}
 	SPI_freetuptable(SPI_tuptable);
 	for (int i = 0; i < n; i++)
@@ -424,7 +439,7 @@ Repairs(Pass *pass)
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 	}
-	return n == REPAIRS_PER_PASS;
+	return requests == REPAIRS_PER_PASS;
 }
 
 typedef struct TimedSubject
@@ -549,7 +564,7 @@ WorthSaving(const TxSnapshot *was, const TxSnapshot *now)
 }
 
 static PassResult
-PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced)
+PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced, int64 *repaired)
 {
 	static SqlPlan due = {"SELECT (revops.next_escalation_at() <= revops.now())::int::bigint", 0};
 	static SqlPlan escalate = {"SELECT revops.escalate_due()::bigint", 0};
@@ -619,7 +634,7 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 		SaveLane(&pass, n);
 		result.more = true;
 	}
-	if (Repairs(&pass))
+	if (Repairs(&pass, repaired))
 		result.more = true;
 	if (!result.more && FireTimeouts(&pass))
 		result.more = true;
@@ -631,7 +646,7 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 }
 
 static PassResult
-StreamPassTo(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced)
+StreamPassTo(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced, int64 *repaired)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops pass", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
@@ -640,7 +655,7 @@ StreamPassTo(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *fo
 	int			level = SqlConnect();
 
 	old = MemoryContextSwitchTo(context);
-	result = PassBody(lane, max_events, adopt, nowait, forced);
+	result = PassBody(lane, max_events, adopt, nowait, forced, repaired);
 	MemoryContextSwitchTo(old);
 	SqlFinish(level);
 	if (pushed)
@@ -652,7 +667,7 @@ StreamPassTo(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *fo
 PassResult
 StreamPass(int lane, int64 max_events, bool adopt, bool nowait)
 {
-	return StreamPassTo(lane, max_events, adopt, nowait, NULL);
+	return StreamPassTo(lane, max_events, adopt, nowait, NULL, NULL);
 }
 
 /* A pass opens snapshots of its own: a transaction that keeps its first one would read stale cursors. */
@@ -683,13 +698,14 @@ stream_process(PG_FUNCTION_ARGS)
 	lanes = StreamLanes();
 	for (int lane = 0; lane < lanes; lane++)
 	{
-		int64		mine = 0;
+		int64		mine = 0,
+					repaired = 0;
 		PassResult	r;
 
 		do
 		{
 			CHECK_FOR_INTERRUPTS();
-			r = StreamPass(lane, max_events > 0 ? max_events - mine : 0, true, false);
+			r = StreamPassTo(lane, max_events > 0 ? max_events - mine : 0, true, false, NULL, &repaired);
 			mine += r.events;
 		} while (r.more && (max_events == 0 || mine < max_events));
 		done = Max(done, mine);
@@ -813,8 +829,12 @@ stream_set_lanes(PG_FUNCTION_ARGS)
 		else
 			SqlFinish(level);
 		for (int lane = 0; lane < was; lane++)
-			while (StreamPassTo(lane, 0, true, false, target).more)
+		{
+			int64		repaired = 0;
+
+			while (StreamPassTo(lane, 0, true, false, target, &repaired).more)
 				CHECK_FOR_INTERRUPTS();
+		}
 	}
 	level = SqlConnect();
 	if (n < was)

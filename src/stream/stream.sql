@@ -50,6 +50,7 @@ CREATE TABLE revops.repair_request (
     error       text,
     PRIMARY KEY (subject, request_id)
 );
+CREATE INDEX repair_request_order ON revops.repair_request (request_id);
 COMMENT ON TABLE revops.repair_request IS 'Subjects whose results the stream is asked to compute anew from their history';
 SELECT pg_catalog.pg_extension_config_dump('revops.repair_request', '');
 SELECT pg_catalog.pg_extension_config_dump('revops.repair_request_request_id_seq', '');
