@@ -13,8 +13,8 @@ my $config = q{
 	CREATE EXTENSION pg_revops;
 	SELECT revops.put_signal('view', 'interest', 1, '{"kind": "view"}');
 	SELECT revops.put_signal('price', 'price', 4, '{"object": {"prefix": "/price"}}', daily_cap => 9);
-	SELECT revops.put_rule('thrice', '{"title": "Three views", "when": {"kind": "view"}, "count": {"at_least": 3, "within": "30 minutes"}}');
-	SELECT revops.put_rule('stay', '{"title": "Stays", "per": "account", "when": {"kind": "view"}, "sum": {"of": "dwell", "at_least": "5 minutes", "within": "1 hour"}, "cooldown": "6 hours"}');
+	SELECT revops.put_rule('thrice', '{"title": "Three views", "when": {"kind": "view"}, "count": {"at_least": 3, "within": "30 minutes"}, "intent": {"intent": "interest", "weight": 5}}');
+	SELECT revops.put_rule('stay', '{"title": "Stays", "per": "account", "when": {"kind": "view"}, "sum": {"of": "dwell", "at_least": "5 minutes", "within": "1 hour"}, "cooldown": "6 hours", "intent": {"intent": "price", "weight": 2.5}}');
 	INSERT INTO revops.person (person, account) SELECT 'p' || g, 'a' || g % 7 FROM generate_series(0, 39) g;
 };
 $node->safe_psql('postgres', "CREATE DATABASE live; CREATE DATABASE oracle;");
