@@ -26,6 +26,8 @@ SELECT revops.put_rule('plain', '{"title": "No intent", "when": {"kind": "view",
 SELECT intent, half_life FROM revops.intent ORDER BY 1;
 SELECT revops.ensure_intent('price'), revops.ensure_intent(NULL);
 SELECT intent, half_life FROM revops.intent WHERE intent = 'price';
+SELECT revops.ensure_intent('');
+SELECT revops.put_rule('x', json_build_object('when', json_build_object('kind', 'x'), 'intent', json_build_object('intent', repeat('x', 201), 'weight', 1)));
 
 CREATE TABLE f.feed AS
 SELECT md5(g::text)::uuid AS event_id,

@@ -98,9 +98,13 @@ COMMENT ON FUNCTION revops.put_signal(text, text, float8, json, interval, float8
 'Sets a signal: events that match add weight to the intent of their subjects. Counts events from now on (all, if none was processed yet); returns its version';
 
 CREATE FUNCTION revops.ensure_intent(intent text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    INSERT INTO revops.intent (intent, half_life) SELECT $1, '7 days' WHERE $1 IS NOT NULL ON CONFLICT DO NOTHING
-$$;
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF octet_length(intent) NOT BETWEEN 1 AND 200 THEN
+        RAISE EXCEPTION 'the name of an intent has 1 to 200 bytes, this one has %', octet_length(intent) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    INSERT INTO revops.intent (intent, half_life) VALUES ($1, '7 days') ON CONFLICT DO NOTHING;
+END $$;
 COMMENT ON FUNCTION revops.ensure_intent(text) IS
 'Makes the intent, with a half-life of 7 days, if it does not exist yet; NULL does nothing. put_rule() calls it for the intent of a rule';
 
