@@ -176,6 +176,7 @@ DECLARE
     since timestamptz;
 BEGIN
     PERFORM revops.check_rule(definition, rule);
+    PERFORM revops.ensure_intent(definition -> 'intent' ->> 'intent');
     -- no pass runs from here to the commit: none sees half of the change, and the frontier stands still
     LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
     SELECT m.* INTO last FROM revops.moment_rule m WHERE m.rule = put_rule.rule ORDER BY m.version DESC LIMIT 1;
