@@ -568,7 +568,12 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 {
 	static SqlPlan due = {"SELECT (revops.next_escalation_at() <= revops.now())::int::bigint", 0};
 	static SqlPlan escalate = {"SELECT revops.escalate_due()::bigint", 0};
-	PassResult	result = {0};
+	static SqlPlan idle = {
+		"SELECT greatest(ceil(extract(epoch FROM least("
+		"(SELECT s.due_at FROM revops.moment_state s WHERE s.due_at IS NOT NULL AND revops.subject_lane(s.subject_kind, s.subject, $2) = $1 ORDER BY s.due_at LIMIT 1),"
+		" CASE WHEN $1 = 0 THEN revops.next_escalation_at() END) - revops.now()) * 1000), 0)::bigint", 2, {INT4OID, INT4OID}
+	};
+	PassResult	result = {.idle = -1};
 	Pass		pass = {0};
 	EventList  *list;
 	bool		exhausted,
@@ -640,6 +645,12 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 		result.more = true;
 	if (lane == 0 && SqlInt8(&due, NULL, NULL, 0) > 0)
 		SqlInt8(&escalate, NULL, NULL, 0);
+	if (!result.more)
+	{
+		Datum		args[2] = {Int32GetDatum(lane), Int32GetDatum(pass.lanes)};
+
+		result.idle = SqlInt8(&idle, args, NULL, -1);
+	}
 	result.events = n;
 	result.memory = pass.memory;
 	return result;

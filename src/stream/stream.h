@@ -23,6 +23,7 @@ typedef struct PassResult
 	bool		paused;			/* restored data waits for revops.start_worker() or revops.process() */
 	bool		busy;			/* another process holds this lane (only with nowait) */
 	Size		memory;			/* peak bytes of the pass */
+	int64		idle;			/* milliseconds until a timeout or an escalation is due; -1: none is, or there is more */
 } PassResult;
 
 extern void StreamInit(void);

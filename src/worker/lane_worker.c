@@ -58,6 +58,7 @@ static volatile sig_atomic_t may_die = true;	/* not waiting for work */
 
 static char logged_error[WORKER_ERROR_SIZE] = "";
 static TimestampTz logged_at = 0;
+static int64 my_idle = -1;	/* milliseconds from the last pass until something is due; -1: nothing is */
 
 /* SIGTERM: end quietly from the wait for work; drop whatever else is being done. */
 static void
@@ -294,7 +295,7 @@ static PassOutcome
 RunPass(MemoryContext context)
 {
 	volatile PassOutcome outcome = PASS_DONE;
-	PassResult	result = {0};
+	PassResult	result = {.idle = -1};
 	ErrorContextCallback callback;
 	TimestampTz began = GetCurrentTimestamp();
 	uint32		announcements = my_database->announcements;
@@ -353,6 +354,7 @@ RunPass(MemoryContext context)
 		RecordPass(&result, began);
 		my_lane->failures = 0;
 	}
+	my_idle = result.idle;
 	return outcome;
 }
 
@@ -380,6 +382,7 @@ LaneLoop(void)
 		TimestampTz now = GetCurrentTimestamp();
 		long		timeout = worker_naptime;
 
+		my_idle = -1;
 		may_die = true;
 		if (kicks != my_database->kicks)
 		{
@@ -435,6 +438,9 @@ LaneLoop(void)
 			if (outcome == PASS_MORE)
 				timeout = 0;
 		}
+		/* a due time is looked for by the clock of the pass: not in a row without a pause */
+		if (timeout > 0 && my_idle >= 0)
+			timeout = Min(timeout, Max(my_idle, 1));
 		if (not_before != 0)
 			timeout = Max((not_before - now + 999) / 1000, 1);
 		may_die = false;
