@@ -185,7 +185,7 @@ def same(wanted, got):
     """Whether the engine's moments are the oracle's."""
     if len(wanted) != len(got):
         return False
-    for w, g in zip(wanted, sorted(got, key=lambda g: (g[1], g[2], g[5] or False))):
+    for w, g in zip(wanted, sorted(got, key=lambda g: (g[1], g[2], g[5] or False, g[3][-1]))):
         if (w.subject_kind, w.subject, float(w.occurred_at), w.evidence) != g[:4] or g[5] not in (None, w.by_timer):
             return False
         if all(abs(s - g[4]) > 1e-9 for s in w.strengths):
@@ -299,7 +299,7 @@ def simpler(case):
     return result
 
 
-def shrink(case, seconds=60):
+def shrink(case, seconds=30):
     """The smallest case that was found to fail in that time, or None if the case does not fail alone."""
     deadline = time.time() + seconds
     if os.environ.get('REVOPS_ORACLE_SHRINK') == '0' or not failing([case])[0]:
@@ -361,9 +361,9 @@ def check(database, made, way, wanted, state):
         if same(moments, got.get((n, mark), [])):
             continue
         count[2] += 1
-        state['shown'].setdefault(way, 0)
-        if state['shown'][way] < state['show']:
-            state['shown'][way] += 1
+        shown = state['shown']      # one of each rule, and no more than asked for of each way
+        if shown.count(way) < state['show'] and [made['number'], n] not in shown:
+            shown += [way, [made['number'], n]]
             case = {k: made[k] for k in ('seed', 'number', 'grid', 'time_zone', 'end')}
             case.update(way=way, n=n, mark=mark, rule=made['rules'][n], stream=dict(marked(made))[mark])
             report(case, moments, got.get((n, mark), []))
@@ -374,7 +374,7 @@ def check(database, made, way, wanted, state):
 
 
 def start(a):
-    state = {'dir': a.dir, 'results': {}, 'shown': {}, 'show': a.show, 'rounds': [], 'a': vars(a)}
+    state = {'dir': a.dir, 'results': {}, 'shown': [], 'show': a.show, 'rounds': [], 'a': vars(a)}
     print('seed %s' % a.seed, flush=True)
     make_template()
     ways = [w for w in a.ways.split(',') if w != 'backtest' or 'backtest' in features()]
@@ -447,7 +447,7 @@ def main():
     p.add_argument('--events', type=int, default=14, help='of a stream, at most')
     p.add_argument('--ways', default=','.join(WAYS))
     p.add_argument('--parts', default=','.join(random_rules.PARTS), help='each, windows, streak, sequence')
-    p.add_argument('--show', type=int, default=3, help='failures to show of each way')
+    p.add_argument('--show', type=int, default=2, help='failures to show of each way')
     p.add_argument('--accepted', action='store_true', help='leave out rules that the server does not accept')
     a = p.parse_args()
     if a.command == 'one':
