@@ -196,6 +196,31 @@ def threshold(spec):
     return duration(spec['at_least']) if spec['of'] == 'dwell' else spec['at_least']
 
 
+def total(world, events, spec):
+    """What events add up to; none counts for more than is asked for."""
+    return sum(min(amount(world, e, spec['of']) or 0, threshold(spec)) for e in events)
+
+
+def first_to_reach(world, events, spec):
+    """As many of the events, from the front, as it takes to reach the sum."""
+    n = 0
+    while total(world, events[:n], spec) < threshold(spec):
+        n += 1
+    return events[:n]
+
+
+def in_order(events):
+    return sorted({order(e): e for e in events}.values(), key=order)
+
+
+def different(values):
+    result = []
+    for v in values:
+        if not any(equal(v, seen) for seen in result):
+            result.append(v)
+    return result
+
+
 # Strength
 
 class Formula:
@@ -204,14 +229,6 @@ class Formula:
     def __init__(self, text, names):
         self.tokens = re.findall(r'[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|[A-Za-z_][\w.]*|[-+*/(),]', text)
         self.names = names
-
-    @staticmethod
-    def finite(value):
-        try:
-            value = float(value)
-        except OverflowError:
-            return 0.0
-        return value if math.isfinite(value) else 0.0
 
     def take(self, *expected):
         if self.tokens and (not expected or self.tokens[0] in expected):
@@ -225,7 +242,7 @@ class Formula:
             if sign is None:
                 return value
             other = self.product()
-            value = self.finite(value + other if sign == '+' else value - other)
+            value = value + other if sign == '+' else value - other
 
     def product(self):
         value = self.factor()
@@ -234,7 +251,7 @@ class Formula:
             if sign is None:
                 return value
             other = self.factor()
-            value = self.finite(value * other) if sign == '*' else 0.0 if other == 0 else self.finite(value / other)
+            value = value * other if sign == '*' else self.divide(value, other)
 
     def factor(self):
         if self.take('-'):
@@ -248,28 +265,41 @@ class Formula:
             return float(token)
         if not self.take('('):
             value = self.names(token)
-            return self.finite(value) if is_number(value) else 0.0
+            return float(value) if is_number(value) else 0.0
         arguments = [self.total()]
         while self.take(','):
             arguments.append(self.total())
         assert self.take(')')
-        return self.apply(token, arguments)
+        if token in ('min', 'max'):
+            return math.nan if any(map(math.isnan, arguments)) else {'min': min, 'max': max}[token](arguments)
+        return {'sqrt': self.sqrt, 'ln': self.ln, 'exp': self.exp}[token](*arguments)
 
-    def apply(self, function, arguments):
-        if function == 'min':
-            return min(arguments)
-        if function == 'max':
-            return max(arguments)
+    @staticmethod
+    def divide(a, b):
+        if b != 0:
+            return a / b
+        return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1, b)
+
+    @staticmethod
+    def sqrt(x):
+        return math.sqrt(x) if x >= 0 else math.nan
+
+    @staticmethod
+    def ln(x):
+        return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
+
+    @staticmethod
+    def exp(x):
         try:
-            return self.finite({'sqrt': math.sqrt, 'ln': math.log, 'exp': math.exp}[function](*arguments))
-        except (ValueError, OverflowError):
-            return 0.0
+            return math.exp(x)
+        except OverflowError:
+            return math.inf
 
 
 def strength(rule, names):
     spec = rule.get('strength', 1)
     value = Formula(spec, names).total() if isinstance(spec, str) else spec
-    return min(1.0, max(0.0, float(value)))
+    return min(1.0, max(0.0, float(value))) if math.isfinite(value) else 0.0
 
 
 def names_of(world, evidence, more):
@@ -289,7 +319,7 @@ def names_of(world, evidence, more):
     return look_up
 
 
-# Patterns: each says whether it holds at a relevant event, whether that event added to it, and what the moment's events would be.
+# Patterns: at() says whether an episode goes on at a relevant event, whether that event added, and what would be the moment.
 
 Found = collections.namedtuple('Found', 'evidence strengths')
 
@@ -332,28 +362,38 @@ class Windows:
         return [e for e in self.relevant[first:n + 1]
                 if e['occurred_at'] > now - within and order(e) > spent and self.adds(e, measure)]
 
-    def value(self, window, measure):
-        if measure == 'count':
-            return len(window)
-        of = self.rule[measure]['of']
+    def holds(self, window, measure):
+        spec = self.rule[measure]
         if measure == 'sum':
-            return sum(amount(self.world, e, of) for e in window)
-        values = []
-        for e in window:
-            v = self.world.field(e, of)
-            if not any(equal(v, seen) for seen in values):
-                values.append(v)
-        return len(values)
+            return total(self.world, window, spec) >= threshold(spec)
+        return (len(window) if measure == 'count' else len(different(self.values(window)))) >= spec['at_least']
+
+    def values(self, events):
+        values = [self.world.field(e, self.rule['distinct']['of']) for e in events]
+        return [v for v in values if v is not None]
+
+    def deciding(self, window, measure):
+        """The events of a window that decide."""
+        spec = self.rule[measure]
+        newest = window[::-1]
+        if measure == 'count':
+            return newest[:spec['at_least']]
+        if measure == 'sum':
+            return first_to_reach(self.world, newest, spec)
+        values = different(self.values(newest))[:spec['at_least']]
+        return [next(e for e in newest if equal(self.world.field(e, spec['of']), v)) for v in values]
 
     def at(self, n, spent):
         windows = {m: self.window(n, spent, m) for m in self.measures}
-        values = {m: self.value(windows[m], m) for m in self.measures}
-        hold = all(values[m] >= (threshold(self.rule[m]) if m == 'sum' else self.rule[m]['at_least']) for m in self.measures)
         added = any(self.adds(self.relevant[n], m) for m in self.measures)
-        if not hold:
+        if not all(self.holds(windows[m], m) for m in self.measures):
             return False, added, None
-        evidence = sorted({order(e): e for w in windows.values() for e in w}.values(), key=order)
-        more = {m: values[m] for m in self.measures if m != 'count'}
+        evidence = in_order([e for m in self.measures for e in self.deciding(windows[m], m)] + [self.relevant[n]])
+        more = {}
+        if 'sum' in self.rule:
+            more['sum'] = total(self.world, evidence, self.rule['sum'])
+        if 'distinct' in self.rule:
+            more['distinct'] = len(different(self.values(evidence)))
         return True, added, Found(evidence, [strength(self.rule, names_of(self.world, evidence, more))])
 
 
@@ -385,24 +425,41 @@ class Streak:
     def enough(self, events):
         """Whether a day with these events has what each day needs."""
         if 'sum' in self.each:
-            return sum(amount(self.world, e, self.each['sum']['of']) for e in events) >= threshold(self.each['sum'])
-        return len(events) >= (1 if 'max' in self.each else self.each.get('count', 1))
+            return total(self.world, events, self.each['sum']) >= threshold(self.each['sum'])
+        return len(events) >= self.number()
+
+    def number(self):
+        return 1 if 'max' in self.each else self.each.get('count', 1)
+
+    def deciding(self, events):
+        """The first events of a day that gave it what it needs."""
+        if 'sum' in self.each:
+            return first_to_reach(self.world, events, self.each['sum'])
+        return events[:self.number()]
+
+    def days_to(self, day, usable):
+        """The events of the days that end with a day, day by day; None if one of them has not enough."""
+        days = []
+        for _ in range(self.spec['days']):
+            events = [e for e in usable if self.day(e) == day]
+            if not self.enough(events):
+                return None
+            days.append(events)
+            day = self.before(day)
+        return days
 
     def at(self, n, spent):
         usable = [e for e in self.relevant[:n + 1] if order(e) > spent and self.adds(e)]
         added = self.adds(self.relevant[n])
-        evidence = []
         day = self.day(self.relevant[n])
-        for _ in range(self.spec['days']):
-            events = [e for e in usable if self.day(e) == day]
-            if not self.enough(events):
-                return False, added, None
-            evidence += events
-            day = self.before(day)
-        evidence.sort(key=order)
+        days = self.days_to(day, usable)
+        if days is None:
+            # the episode goes on while the days up to yesterday hold
+            return self.days_to(self.before(day), usable) is not None, added, None
+        evidence = in_order([e for events in days for e in self.deciding(events)] + [self.relevant[n]])
         more = {'days': self.spec['days']}
         if 'sum' in self.each:
-            more['sum'] = sum(amount(self.world, e, self.each['sum']['of']) for e in evidence)
+            more['sum'] = total(self.world, evidence, self.each['sum'])
         return True, added, Found(evidence, [strength(self.rule, names_of(self.world, evidence, more))])
 
 
@@ -413,7 +470,7 @@ class Sequence:
         self.rule, self.world, self.relevant = rule, world, relevant
         self.spec = rule['sequence']
         self.steps = []         # the steps themselves
-        self.absences = []      # (condition, number of the step it comes after)
+        self.absences = []      # (the entry, number of the step it comes after)
         self.silence = None     # the absence at the end
         for entry in self.spec['steps']:
             if 'absent' not in entry:
@@ -421,7 +478,7 @@ class Sequence:
             elif 'for' in entry:
                 self.silence = entry
             else:
-                self.absences.append((entry['absent'], len(self.steps) - 1))
+                self.absences.append((entry, len(self.steps) - 1))
         self.chains = []
         for n in range(len(relevant)):
             if meets(world, relevant[n], self.steps[0]['when']):
@@ -474,10 +531,16 @@ class Sequence:
     def fits(self, chain, step, event):
         """when, same and where."""
         spec = self.steps[step]
-        first = self.relevant[chain[0][0]]
-        return (meets(self.world, event, spec['when']) and
-                all(equal(self.world.field(event, f), self.world.field(first, f)) for f in spec.get('same', [])) and
+        return (meets(self.world, event, spec['when']) and self.same(chain, spec, event) and
                 all(self.related(chain, event, field, relations) for field, relations in spec.get('where', {}).items()))
+
+    def same(self, chain, spec, event):
+        first = self.relevant[chain[0][0]]
+        return all(equal(self.world.field(event, f), self.world.field(first, f)) for f in spec.get('same', []))
+
+    def breaks(self, chain, entry, event):
+        """Whether an event is one that was to be absent."""
+        return meets(self.world, event, entry['absent']) and self.same(chain, entry, event)
 
     def related(self, chain, event, field, relations):
         value = self.world.field(event, field)
@@ -503,12 +566,15 @@ class Sequence:
     def allowed(self, chain, step, n):
         """gap, within, absences and until."""
         event, previous, first = self.relevant[n], self.relevant[chain[-1][0]], self.relevant[chain[0][0]]
-        if 'gap' in self.steps[step] and event['occurred_at'] - previous['occurred_at'] > duration(self.steps[step]['gap']):
+        gap = self.steps[step].get('gap', {})
+        gap = gap if isinstance(gap, dict) else {'at_most': gap}
+        passed = event['occurred_at'] - previous['occurred_at']
+        if passed < duration(gap.get('at_least', '')) or 'at_most' in gap and passed > duration(gap['at_most']):
             return False
         if 'within' in self.spec and event['occurred_at'] - first['occurred_at'] >= duration(self.spec['within']):
             return False
-        for condition, place in self.absences:
-            if chain[-1][1] <= place < step and any(meets(self.world, e, condition) for e in self.relevant[chain[-1][0] + 1:n]):
+        for entry, place in self.absences:
+            if chain[-1][1] <= place < step and any(self.breaks(chain, entry, e) for e in self.relevant[chain[-1][0] + 1:n]):
                 return False
         if 'until' in self.spec:
             return not any(meets(self.world, e, self.spec['until']) for e in self.relevant[chain[0][0] + 1:n + 1])
@@ -519,7 +585,7 @@ class Sequence:
         n = chain[-1][0]
         instant = self.relevant[n]['occurred_at'] + duration(self.silence['for'])
         for e in self.relevant[n + 1:]:
-            if e['occurred_at'] <= instant and (meets(self.world, e, self.silence['absent']) or
+            if e['occurred_at'] <= instant and (self.breaks(chain, self.silence, e) or
                                                 'until' in self.spec and meets(self.world, e, self.spec['until'])):
                 return None
         return instant
@@ -600,10 +666,10 @@ def moments_of_subject(rule, world, events, now):
                 waiting = False
             if event not in relevant:
                 continue
-            hold, added, found = pattern.at(relevant.index(event), spent)
-            if not hold:
+            holds, added, found = pattern.at(relevant.index(event), spent)
+            if not holds:
                 same_episode = False
-            if not hold or not added:
+            if not added:
                 continue
         else:
             found = pattern.at_instant(point[0], spent)

@@ -190,6 +190,12 @@ class Maker:
         rule['streak'] = spec
         return ['days'] + (['sum'] if 'sum' in spec.get('each', {}) else [])
 
+    def absence(self):
+        entry = {'absent': self.simple() if self.chance(0.9) else {'kind': 'never'}}
+        if self.chance(0.25):
+            entry['same'] = self.rng.sample(('object', 'kind', 'channel', 'rep'), 1)
+        return entry
+
     def sequence(self, rule):
         rng = self.rng
         number = rng.choice((1, 2, 2, 2, 3, 3, 4))
@@ -209,7 +215,8 @@ class Maker:
                 if self.chance(0.5):
                     step['contiguity'] = rng.choice(('relaxed', 'strict', 'strict', 'any', 'any'))
                 if self.chance(0.25):
-                    step['gap'] = self.span(1, 4)
+                    step['gap'] = rng.choice((self.span(1, 4), self.span(1, 4), {'at_least': self.span(1, 2)},
+                                              {'at_least': self.span(1, 1), 'at_most': self.span(3, 5)}))
                 if self.chance(0.2):
                     step['same'] = rng.sample(('object', 'kind', 'channel', 'person', 'properties.t'), rng.choice((1, 1, 2)))
             earlier = [s['as'] for s in steps if 'as' in s]
@@ -222,13 +229,13 @@ class Maker:
                     lambda: {'dwell': {'gte': other + '.dwell'}, 'channel': {'ne': other + '.channel'}},
                 ))()
             if steps and self.chance(0.25):
-                entries.append({'absent': self.simple()})
+                entries.append(self.absence())
             steps.append(step)
             entries.append(step)
             if 'as' in step:
                 names += [step['as'] + x for x in ('.count', '.dwell', '.properties.n')]
         if self.chance(0.35):
-            entries.append({'absent': self.simple() if self.chance(0.8) else {'kind': 'never'}, 'for': self.span(1, 5)})
+            entries.append({**self.absence(), 'for': self.span(1, 5)})
         spec = {'steps': entries}
         if number > 1 or steps[0].get('times', 1) != 1 or self.chance(0.2):
             spec['within'] = self.span(2, 12)
