@@ -139,7 +139,7 @@ def scripts(way, made):
 def session(made):
     script = 'SELECT revops.now() \\g /dev/null\n' + 'SET revops.time_zone = %s;\n' % literal(made['time_zone'])
     if 'allowed_lateness' in features():
-        script += "SET revops.allowed_lateness = '1000 days';\n"
+        script += "SET revops.allowed_lateness = '1000d';\n"
     return script
 
 

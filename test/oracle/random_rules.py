@@ -199,19 +199,21 @@ class Maker:
     def sequence(self, rule):
         rng = self.rng
         number = rng.choice((1, 2, 2, 2, 3, 3, 4))
+        silent = self.chance(0.35)
         steps, entries, names = [], [], []
         for i in range(number):
             step = {'when': self.simple() if self.chance(0.9) else self.condition()}
             last = i == number - 1
             if self.chance(0.6):
                 step['as'] = rng.choice(('first', 'look', 'ask', 'answer')) + ('' if i == 0 else str(i))
-            if self.chance(0.35):
-                least = rng.randint(1, 3)
+            alone = number == 1 and not silent      # needs at least two events
+            if alone or self.chance(0.35):
+                least = rng.randint(2 if alone else 1, 3)
                 step['times'] = least if last or self.chance(0.4) else rng.choice((
                     {'at_least': least, 'at_most': least + rng.randint(0, 2)}, {'at_least': least}, {'at_most': least}))
             if 0 < i < number - 1 and self.chance(0.4):
                 step['optional'] = True
-            if i > 0 or step.get('times', 1) != 1:
+            if i > 0 or step.get('times', 1) not in (1, {'at_most': 1}, {'at_least': 1, 'at_most': 1}):
                 if self.chance(0.5):
                     step['contiguity'] = rng.choice(('relaxed', 'strict', 'strict', 'any', 'any'))
                 if self.chance(0.25):
@@ -234,7 +236,7 @@ class Maker:
             entries.append(step)
             if 'as' in step:
                 names += [step['as'] + x for x in ('.count', '.dwell', '.properties.n')]
-        if self.chance(0.35):
+        if silent:
             entries.append({**self.absence(), 'for': self.span(1, 5)})
         spec = {'steps': entries}
         if number > 1 or steps[0].get('times', 1) != 1 or self.chance(0.2):
