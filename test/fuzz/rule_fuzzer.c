@@ -1,9 +1,10 @@
 /*
  * rule_fuzzer.c
- *	  libFuzzer target: any bytes as a moment rule.
+ *	  libFuzzer target: any bytes as a moment rule; what begins with "=" as the formula of one, with "~" as a LIKE pattern and, in the next
+ *	  line, what is tested.
  *
  * A rule that compiles is put into an index and looked at with events made of the document's own strings, which it is likely to match:
- * what it takes part in, the index must have found. Its formula is worked out. Nothing may crash, hang, leak, or
+ * what it takes part in, the index must have found. Its formula is worked out; a pattern must match what a simple matcher does. Nothing may crash, hang, leak, or
  * end in an error without a place in the document.
  */
 #include "standins.h"
@@ -98,6 +99,69 @@ Check(const MomentRule *rule, const char *text, size_t size)
 		Fail("a strength out of bounds");
 }
 
+/* LIKE by trying all there is, for texts of a few bytes that are ASCII */
+static bool
+Like(Str p, Str s)
+{
+	if (p.len == 0)
+		return s.len == 0;
+	if (*p.data == '%')
+		return Like((Str) {p.data + 1, p.len - 1}, s) || (s.len > 0 && Like(p, (Str) {s.data + 1, s.len - 1}));
+	if (s.len == 0)
+		return false;
+	if (*p.data == '\\')
+	{
+		p.data++;
+		p.len--;
+	}
+	else if (*p.data == '_')
+		return Like((Str) {p.data + 1, p.len - 1}, (Str) {s.data + 1, s.len - 1});
+	return *p.data == *s.data && Like((Str) {p.data + 1, p.len - 1}, (Str) {s.data + 1, s.len - 1});
+}
+
+static bool
+IsAscii(Str s)
+{
+	for (int i = 0; i < s.len; i++)
+		if (IS_HIGHBIT_SET(s.data[i]))
+			return false;
+	return true;
+}
+
+/* The index has the rule for whatever its pattern matches; and that is what it should. */
+static void
+CheckPattern(const MomentRule *rule, Str pattern, Str object)
+{
+	PredicateIndex *index = PredicateIndexNew();
+	Event		e = {0};
+	const int  *ids;
+	bool		matches;
+
+	MomentRuleIndex(rule, index, 0);
+	PredicateIndexDone(index);
+	e.object = object;
+	e.dwell = -1;
+	matches = MomentRuleRoles(rule, &e) != 0;
+	if (matches && PredicateIndexLook(index, &e, &ids) != 1)
+		Fail("the index misses a pattern");
+	if (pattern.len < 16 && object.len < 16 && IsAscii(pattern) && IsAscii(object) && matches != Like(pattern, object))
+		Fail("a pattern matches what it should not, or the other way round");
+}
+
+/* A string of JSON */
+static char *
+Quoted(char *to, Str s)
+{
+	*to++ = '"';
+	for (int i = 0; i < s.len; i++)
+		if (s.data[i] == '"' || s.data[i] == '\\' || (unsigned char) s.data[i] < 0x20)
+			to += sprintf(to, "\\u%04x", (unsigned char) s.data[i]);
+		else
+			*to++ = s.data[i];
+	*to++ = '"';
+	return to;
+}
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -111,18 +175,53 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	MemoryContext context;
 	char	   *text;
+	char	   *end;
+	Str			rest,
+				object;
+	int			mode;
 
 	/* the server lets no other strings in */
 	if (size > MAX_TEXT || memchr(data, '\0', size) != NULL || pg_encoding_verifymbstr(PG_UTF8, (const char *) data, size) != size)
 		return -1;
-	text = malloc(size + 1);
-	memcpy(text, data, size);
-	text[size] = '\0';
+	rest = (Str) {(const char *) data + 1, (int) size - 1};
+	object = (Str) {"", 0};
+	text = malloc(6 * size + 100);
+	end = text;
+	mode = size > 0 ? data[0] : 0;
+	if (mode == '=')
+	{
+		end += sprintf(end, "{\"when\": {\"kind\": \"a\"}, \"strength\": ");
+		end = Quoted(end, rest);
+	}
+	else if (mode == '~')
+	{
+		const char *line = memchr(rest.data, '\n', rest.len);
+
+		if (line != NULL)
+		{
+			object = (Str) {line + 1, (int) (rest.data + rest.len - line - 1)};
+			rest.len = line - rest.data;
+		}
+		end += sprintf(end, "{\"when\": {\"object\": {\"like\": ");
+		end = Quoted(end, rest);
+		end += sprintf(end, "}}");
+	}
+	else
+	{
+		memcpy(text, data, size);
+		end += size;
+	}
+	strcpy(end, mode == '=' || mode == '~' ? "}" : "");
 	context = AllocSetContextCreate(NULL, "fuzz", ALLOCSET_DEFAULT_SIZES);
 	CurrentMemoryContext = context;
 	PG_TRY();
 	{
-		Check(MomentRuleCompile("fuzz", 1, text, DT_NOBEGIN, DT_NOEND), text, size);
+		MomentRule *rule = MomentRuleCompile("fuzz", 1, text, DT_NOBEGIN, DT_NOEND);
+
+		if (mode == '~')
+			CheckPattern(rule, rest, object);
+		else
+			Check(rule, text, size);
 	}
 	PG_CATCH();
 	{

@@ -23,7 +23,14 @@ libs=$("$config" --pkglibdir)
 	"${sources[@]}" "$libs/../lib/libpgcommon.a" "$libs/../lib/libpgport.a" -ljansson -lm -o "$work/rule_fuzzer" 2>"$work/build.log" ||
 	{ cat "$work/build.log" >&2; exit 1; }
 
-# seeds: the rules that the tests know
+# seeds: the rules that the tests know, formulas, patterns
+seed() { printf "$2" > "$work/corpus/$1"; }
+seed f1 '=min(1, max(0.1, sqrt(dwell) / 60, ln(1 + properties.pages.count), exp(-span), -count + 1e-3))'
+seed f2 '=1 + (2 - 3 * (4 / (5 + 6 * (7 - -8))))'
+seed p1 '~/a\\_b%%\n/a_bc'
+seed p3 '~a_c%%\nabc'
+seed p4 '~/x\n/x'
+seed p2 '~%%a_c%%d\nxabcad'
 awk -v dir="$work/corpus" '
 	/^# / { next }
 	/^--- / { n++; file = dir "/" n ".json"; printf "" > file; next }
