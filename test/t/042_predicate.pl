@@ -33,6 +33,7 @@ sql(qq{
 	CREATE FUNCTION field(text, event) RETURNS text LANGUAGE c AS '$module', 'test_field';
 	CREATE FUNCTION local_day(event, json) RETURNS int LANGUAGE c AS '$module', 'test_local_day';
 	CREATE FUNCTION matches(json, event) RETURNS boolean LANGUAGE c AS '$module', 'test_matches';
+	CREATE FUNCTION matches_text(text, event) RETURNS boolean LANGUAGE c AS '$module', 'test_matches';
 	CREATE FUNCTION anchors(json) RETURNS text[] LANGUAGE c AS '$module', 'test_anchors';
 	CREATE FUNCTION look(text[], event[], OUT event int, OUT candidates int[], OUT matches int[]) RETURNS SETOF record LANGUAGE c
 		AS '$module', 'test_look';
@@ -173,6 +174,8 @@ is(sql(q{
 	0, 'a span over midnight on two days');
 
 # ---- conditions and their index
+
+like(fails("SELECT matches_text('{\"kind\": \"\\\x{c3}\x{a9}\"}', $e)"), qr/test, line 1, column 12: invalid escape/, 'a syntax error amid a character is told as one');
 
 my %anchors = (
 	'{}' => undef,
