@@ -99,6 +99,17 @@ INSERT INTO revops.repair_request (subject_kind, subject, since) VALUES ('rep', 
 SELECT revops.process();
 SELECT m.rule, e.object, m.retracted_at IS NOT NULL AS retracted FROM revops.moment m JOIN revops.event e ON e.event_id = m.evidence[1] ORDER BY 1, 2;
 
+-- of properties that a thousand conditions and more ask for, all are fetched
+SELECT c.again();
+UPDATE revops.account SET properties = '{"p7": 7, "p1490": {"x": 8}, "big": "x"}' WHERE account = 'a1';
+INSERT INTO c.wanted (condition) VALUES ('{"account.properties.p7": 7}'), ('{"account.properties.p1490.x": 8}'), ('{"account.properties.p9": {"exists": false}}');
+INSERT INTO revops.event (event_id, occurred_at, rep, kind, object, person) VALUES (md5('it')::uuid, '2026-01-30 13:00Z', 'r', 'k', 'it', 'cfo');
+SELECT * FROM c.caught();
+DO $$ BEGIN PERFORM revops.check_match(json_build_object('account.properties.p' || g, g)::text) FROM generate_series(1, 1500) g; END $$;
+INSERT INTO revops.event (event_id, occurred_at, rep, kind, object, person) VALUES (md5('after')::uuid, '2026-01-30 14:00Z', 'r', 'k', 'after', 'cfo');
+SELECT * FROM c.caught();
+UPDATE revops.account SET properties = '{"tier": 1, "tags": ["vip", "eu"]}' WHERE account = 'a1';
+
 -- signals use the same conditions; a session that has never compiled them knows what to ask for
 SELECT c.again();
 SELECT revops.put_signal('vip', 'interest', 1, '{"account.properties.tags": "vip", "intent": "delivery"}', subjects => '{account}') AS version;

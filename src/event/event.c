@@ -125,28 +125,32 @@ typedef struct KnownKey
 #define SH_DECLARE
 #include "lib/simplehash.h"
 
+/* The keys of a table as text[], and who they are in that order */
+static Datum
+KeyArray(known_hash *keys, KnownKey ***order)
+{
+	Datum	   *datums = palloc(keys->members * sizeof(Datum));
+	known_iterator it;
+	KnownKey   *k;
+	int			n = 0;
+
+	*order = palloc(keys->members * sizeof(KnownKey *));
+	known_start_iterate(keys, &it);
+	while ((k = known_iterate(keys, &it)) != NULL)
+	{
+		(*order)[n] = k;
+		datums[n++] = PointerGetDatum(cstring_to_text_with_len(k->key.data, k->key.len));
+	}
+	return PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 /* Look the keys of a table up with a statement that gives (n, ...text columns) for the n-th key. */
 static uint64
 LookUp(known_hash *keys, SqlPlan *plan, KnownKey ***order)
 {
-	Datum	   *datums = palloc(keys->members * sizeof(Datum));
-	KnownKey  **list = palloc(keys->members * sizeof(KnownKey *));
-	known_iterator it;
-	KnownKey   *k;
-	int			n = 0;
-	Datum		arg;
-	uint64		rows;
+	Datum		arg = KeyArray(keys, order);
 
-	known_start_iterate(keys, &it);
-	while ((k = known_iterate(keys, &it)) != NULL)
-	{
-		list[n] = k;
-		datums[n++] = PointerGetDatum(cstring_to_text_with_len(k->key.data, k->key.len));
-	}
-	arg = PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
-	rows = SqlRun(plan, &arg, NULL);
-	*order = list;
-	return rows;
+	return SqlRun(plan, &arg, NULL);
 }
 
 /* The i-th column of a row as a string of the current context. */
@@ -162,33 +166,76 @@ RowStr(HeapTuple tup, TupleDesc desc, int i)
 	return s;
 }
 
-static int	wanted_attributes = 0;
-
-void
-EventAttributesWant(int mask)
+/* What conditions have asked for since this backend began */
+typedef struct Wanted
 {
-	wanted_attributes |= mask;
+	bool		any;
+	bool		all;			/* all properties: too many were asked for by name */
+	int			n;
+	char	   *names[EVENT_MAX_WANTED];
+} Wanted;
+
+static Wanted wanted[EVENT_ATTRIBUTES];
+
+static void
+WantProperty(Wanted *w, const char *name, int len)
+{
+	for (int i = 0; i < w->n; i++)
+		if (strncmp(w->names[i], name, len) == 0 && w->names[i][len] == '\0')
+			return;
+	if (w->n == EVENT_MAX_WANTED)
+		w->all = true;
+	else
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		w->names[w->n] = pnstrdup(name, len);
+		w->n++;
+		MemoryContextSwitchTo(old);
+	}
 }
+
+/* A name with dots may be a key itself, or a path that begins with one. */
+void
+EventAttributesWant(SubjectKind owner, Str property)
+{
+	Wanted	   *w = &wanted[owner];
+	const char *dot = property.data ? memchr(property.data, '.', property.len) : NULL;
+
+	w->any = true;
+	if (property.data == NULL || w->all)
+		return;
+	WantProperty(w, property.data, property.len);
+	if (dot != NULL)
+		WantProperty(w, property.data, dot - property.data);
+}
+
+#define WANTED_PROPERTIES(of) \
+	"'properties', CASE WHEN $2 IS NULL THEN " of ".properties WHEN $2 <> '{}' THEN (SELECT jsonb_object_agg(w, " of ".properties -> w)" \
+	" FROM unnest($2) w WHERE " of ".properties ? w) END"
 
 /* The attributes of the events' persons, accounts or opportunities: one jsonb for each, its columns that conditions may name */
 static void
 ResolveAttributes(EventList *list, SubjectKind kind)
 {
 	static SqlPlan plans[EVENT_ATTRIBUTES] = {
-		{"SELECT a.n, jsonb_build_object('name', p.name, 'title', p.title, 'properties', p.properties)"
+		{"SELECT a.n, jsonb_build_object('name', p.name, 'title', p.title, " WANTED_PROPERTIES("p") ")"
 			" FROM unnest($1) WITH ORDINALITY a (person, n) JOIN revops.person p ON p.person = a.person COLLATE \"C\"",
-		1, {TEXTARRAYOID}},
+		2, {TEXTARRAYOID, TEXTARRAYOID}},
 		{"SELECT a.n, jsonb_build_object('name', c.name, 'segment', c.segment, 'territory', c.territory, 'industry', c.industry,"
-			" 'owner', c.owner, 'properties', c.properties, 'open_opportunity', EXISTS (SELECT FROM revops.opportunity o"
+			" 'owner', c.owner, " WANTED_PROPERTIES("c") ", 'open_opportunity', EXISTS (SELECT FROM revops.opportunity o"
 			" WHERE o.account = a.account COLLATE \"C\" AND o.status = 'open'))"
 			" FROM unnest($1) WITH ORDINALITY a (account, n) LEFT JOIN revops.account c ON c.account = a.account COLLATE \"C\"",
-		1, {TEXTARRAYOID}},
-		{"SELECT a.n, jsonb_build_object('stage', o.stage, 'status', o.status, 'amount', o.amount, 'owner', o.owner,"
-			" 'properties', o.properties)"
+		2, {TEXTARRAYOID, TEXTARRAYOID}},
+		{"SELECT a.n, jsonb_build_object('stage', o.stage, 'status', o.status, 'amount', o.amount, 'owner', o.owner, " WANTED_PROPERTIES("o") ")"
 			" FROM unnest($1) WITH ORDINALITY a (opportunity, n)"
 			" JOIN revops.opportunity o ON o.opportunity = a.opportunity COLLATE \"C\"",
-		1, {TEXTARRAYOID}}
+		2, {TEXTARRAYOID, TEXTARRAYOID}}
 	};
+	const Wanted *w = &wanted[kind];
+	Datum	   *names = palloc((w->n + 1) * sizeof(Datum));
+	Datum		args[2];
+	bool		null[2] = {false, w->all};
 	known_hash *keys = known_create(CurrentMemoryContext, 64, NULL);
 	KnownKey  **order;
 	KnownKey   *k;
@@ -206,7 +253,13 @@ ResolveAttributes(EventList *list, SubjectKind kind)
 	}
 	if (keys->members > 0)
 	{
-		uint64		rows = LookUp(keys, &plans[kind], &order);
+		uint64		rows;
+
+		for (int i = 0; i < w->n; i++)
+			names[i] = CStringGetTextDatum(w->names[i]);
+		args[1] = PointerGetDatum(construct_array(names, w->n, TEXTOID, -1, false, TYPALIGN_INT));
+		args[0] = KeyArray(keys, &order);
+		rows = SqlRun(&plans[kind], args, null);
 
 		for (uint64 r = 0; r < rows; r++)
 		{
@@ -323,6 +376,6 @@ EventResolve(EventList *list)
 	known_destroy(keys);
 
 	for (int kind = 0; kind < EVENT_ATTRIBUTES; kind++)
-		if (wanted_attributes & (1 << kind))
+		if (wanted[kind].any)
 			ResolveAttributes(list, kind);
 }

@@ -13,6 +13,9 @@
 /* Whose attributes an event carries: its person, account and opportunity, the first of SubjectKind */
 #define EVENT_ATTRIBUTES	3
 
+/* Properties of one owner that can be asked for by name; if more are, all are fetched. */
+#define EVENT_MAX_WANTED	1000
+
 /*
  * One event, decoded. Strings point into the memory of whoever read it. person and account are raw in the row; the resolved
  * ones are after identify() and the person's account.
@@ -140,8 +143,11 @@ extern void EventListTakeResult(EventList *list, const Consumed *consumed);
  */
 extern void EventResolve(EventList *list);
 
-/* From now on, in this backend, events carry the attributes of these: a mask of (1 << SubjectKind) below EVENT_ATTRIBUTES */
-extern void EventAttributesWant(int mask);
+/*
+ * From now on, in this backend, events carry the attributes of this owner (a SubjectKind below EVENT_ATTRIBUTES): its columns, and of its
+ * properties those that were asked for by name (a key, or a dotted path; data NULL: none).
+ */
+extern void EventAttributesWant(SubjectKind owner, Str property);
 
 extern Event *EventListAdd(EventList *list);
 

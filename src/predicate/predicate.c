@@ -385,7 +385,7 @@ AttributeNamed(Compiler *c, const char *key, const char *path, Target *target)
 			target->class = attributes[i].class;
 			target->name = StrFrom(attributes[i].name);
 		}
-		EventAttributesWant(1 << owner);
+		EventAttributesWant(owner, target->nested ? target->name : StrFrom(NULL));
 		return true;
 	}
 	return false;

@@ -599,9 +599,9 @@ JsonbIteratorNext(JsonbIterator **it, JsonbValue *value, bool skip)
 }
 
 void
-EventAttributesWant(int mask)
+EventAttributesWant(SubjectKind owner, Str property)
 {
-	if (mask <= 0 || mask >= 1 << EVENT_ATTRIBUTES)
+	if (owner < 0 || owner >= EVENT_ATTRIBUTES)
 		abort();
 }
 
