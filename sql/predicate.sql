@@ -31,7 +31,7 @@ DO $$ BEGIN PERFORM c.event(n, p::jsonb) FROM (VALUES
 INSERT INTO c.wanted (condition) VALUES
     ('{"properties.x": "apple"}'), ('{"properties.x": ["apple", 1]}'), ('{"properties.x": {"ne": "apple"}}'), ('{"properties.x": {"prefix": "a"}}'),
     ('{"properties.x": {"like": "%ea_"}}'), ('{"properties.x": 1}'), ('{"properties.x": "1"}'), ('{"properties.x": {"gt": 5}}'),
-    ('{"properties.x": {"gte": 1, "lt": 10}}'), ('{"properties.x": {"gte": 7, "lte": 7}}'), ('{"properties.x": true}'), ('{"properties.x": {"ne": true}}'),
+    ('{"properties.x": {"gte": 1, "lt": 10}}'), ('{"properties.x": {"prefix": "a", "ne": "pear"}}'), ('{"properties.x": {"prefix": "p", "like": "a%"}}'), ('{"properties.x": {"prefix": "p", "exists": true}}'), ('{"properties.x": {"gte": 7, "lte": 7}}'), ('{"properties.x": true}'), ('{"properties.x": {"ne": true}}'),
     ('{"properties.x": {"exists": true}}'), ('{"properties.x": {"exists": false}}'), ('{"properties.x.y": "apple"}'),
     ('{"not": {"properties.x": {"exists": true}}}'), ('{"not": {"properties.x": {"in": ["apple", "pear", "1"]}}}');
 SELECT * FROM c.caught();

@@ -81,6 +81,7 @@ typedef struct Condition
 	int			n;				/* children, or values of a leaf */
 	struct Condition **kids;
 	/* leaf */
+	struct Condition *also;		/* of a list, the element that passes has to pass this leaf too; NULL: no more */
 	Target		target;
 	Test		test;
 	union

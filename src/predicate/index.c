@@ -136,6 +136,13 @@ LeafAnchors(const Condition *leaf)
 	return set;
 }
 
+/* Of two sets, either of which will do, the more selective one */
+static AnchorSet
+BetterSet(AnchorSet a, AnchorSet b)
+{
+	return b.worst < a.worst || (b.worst == a.worst && b.n < a.n) ? b : a;
+}
+
 static AnchorSet
 ConditionAnchors(const Condition *node)
 {
@@ -144,15 +151,12 @@ ConditionAnchors(const Condition *node)
 	switch (node->type)
 	{
 		case COND_LEAF:
-			return LeafAnchors(node);
+			for (; node != NULL; node = node->also)
+				set = BetterSet(set, LeafAnchors(node));
+			break;
 		case COND_AND:
 			for (int i = 0; i < node->n; i++)
-			{
-				AnchorSet	kid = ConditionAnchors(node->kids[i]);
-
-				if (kid.worst < set.worst || (kid.worst == set.worst && kid.n < set.n))
-					set = kid;
-			}
+				set = BetterSet(set, ConditionAnchors(node->kids[i]));
 			break;
 		case COND_OR:
 			set.worst = RANK_ONE;

@@ -169,6 +169,16 @@ ScalarPasses(const Condition *leaf, const JsonbValue *value)
 	return false;
 }
 
+/* Does the value pass the leaf, and those that it has to pass too? */
+static bool
+ElementPasses(const Condition *leaf, const JsonbValue *value)
+{
+	for (; leaf != NULL; leaf = leaf->also)
+		if (!ScalarPasses(leaf, value))
+			return false;
+	return true;
+}
+
 /* A value of jsonb passes, or any element of a list */
 static bool
 JsonbPasses(const Condition *leaf, const JsonbValue *value)
@@ -179,7 +189,7 @@ JsonbPasses(const Condition *leaf, const JsonbValue *value)
 	if (leaf->test == TEST_EXISTS && leaf->target.class == CLASS_ANY)
 		return true;
 	if (value->type != jbvBinary)
-		return ScalarPasses(leaf, value);
+		return ElementPasses(leaf, value);
 	list = value->val.binary.data;
 	if (!JsonContainerIsArray(list) || (leaf->target.class != CLASS_ANY && leaf->target.class != CLASS_TEXT))
 		return false;
@@ -188,7 +198,7 @@ JsonbPasses(const Condition *leaf, const JsonbValue *value)
 		JsonbValue *element = getIthJsonbValueFromContainer(list, i);
 
 		CHECK_FOR_INTERRUPTS();
-		r = ScalarPasses(leaf, element);
+		r = ElementPasses(leaf, element);
 		pfree(element);
 	}
 	return r;

@@ -311,6 +311,7 @@ CompileField(Compiler *c, Condition *into, const Target *target, const json_t *j
 {
 	const char *op;
 	json_t	   *value;
+	Condition  *last = NULL;
 
 	if (json_is_array(json))
 		AddKid(into, CompileIn(c, target, json, path, false));
@@ -321,7 +322,18 @@ CompileField(Compiler *c, Condition *into, const Target *target, const json_t *j
 		if (json_object_size(json) == 0)
 			JsonDocError(c->doc, path, "at least one comparison, such as {\"eq\": ...}");
 		json_object_foreach((json_t *) json, op, value)
-			AddKid(into, CompileOperator(c, target, op, value, path, JsonPath(c->doc, path, op)));
+		{
+			Condition  *test = CompileOperator(c, target, op, value, path, JsonPath(c->doc, path, op));
+			bool		of_element = InJsonb(target) && test->type == COND_LEAF && test->test != TEST_EXISTS;
+
+			/* one element of a list has to pass all tests but "ne" and "exists", which are about the whole list */
+			if (of_element && last != NULL)
+				last->also = test;
+			else
+				AddKid(into, test);
+			if (of_element)
+				last = test;
+		}
 	}
 }
 

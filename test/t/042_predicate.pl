@@ -196,6 +196,7 @@ my %anchors = (
 	'{"any": [{"kind": "a"}, {"dwell": {"gt": "1s"}}]}' => undef,
 	'{"any": [{"kind": "a"}, {"kind": "b"}], "object": {"exists": true}}' => '{"0 a","0 b"}',
 	'{"all": [{"side": "rep"}, {"any": [{"object": "/x"}, {"object": {"prefix": "/y"}}]}]}' => '{"3 /x","3 ^/y"}',
+	'{"kind": "a", "properties.n": {"prefix": "a", "in": ["ab"], "ne": "x"}}' => '{"11.n ab"}',
 	'{"person.title": "CFO", "properties.n": {"gt": 3}, "body": "x", "dwell": "1s"}' => undef);
 is(sql('SELECT anchors(' . quote($_) . ')'), $anchors{$_} // '', "anchors of $_") for sort keys %anchors;
 
@@ -216,12 +217,18 @@ sub random_condition
 	{
 		my $text = rand() < 0.6;
 		my $field = $text ? pick(qw(kind side channel object object person rep)) : 'properties.' . pick(@properties);
-		my $op = pick(qw(eq eq eq in in prefix prefix like ne exists gt lte));
-		$op = 'eq' if $text && $op =~ /gt|lte/;
 		my $value = $text ? sub { pick(@words) } : \&scalar_value;
-		$c{$field} = { $op => $op eq 'in' ? [ map { $value->() } 1 .. 1 + rand(3) ] : $op eq 'exists' ? pick(JSON::PP::true, JSON::PP::false) :
-				$op eq 'prefix' ? pick(grep { $_ ne '' } @words) : $op eq 'like' ? pick(qw(a% %b% a_ x\_y x\%% ab _ %)) : $op =~ /gt|lte/ ? int(rand(3)) : $value->() };
-		$c{$field} = $c{$field}{$op} if $op =~ /eq|in/ && rand() < 0.5;
+		my %tests;
+		for (1 .. (rand() < 0.7 ? 1 : 2))
+		{
+			my $op = pick(qw(eq eq eq in in prefix prefix like ne exists gt lte));
+			next if $text && $op =~ /gt|lte/;
+			$tests{$op} = $op eq 'in' ? [ map { $value->() } 1 .. 1 + rand(3) ] : $op eq 'exists' ? pick(JSON::PP::true, JSON::PP::false) :
+				$op eq 'prefix' ? pick(grep { $_ ne '' } @words) : $op eq 'like' ? pick(qw(a% %b% a_ x\_y x\%% ab _ %)) : $op =~ /gt|lte/ ? int(rand(3)) : $value->();
+		}
+		%tests = (eq => $value->()) unless %tests;
+		my ($op) = keys %tests;
+		$c{$field} = keys %tests == 1 && $op =~ /eq|in/ && rand() < 0.5 ? $tests{$op} : \%tests;
 	}
 	return \%c;
 }
@@ -277,12 +284,20 @@ sub scalar_passes
 	return type($v) eq 'text' && $v =~ like_regex($w) if $op eq 'like';
 	return type($v) eq 'number' && ($op eq 'gt' ? $v > $w : $v <= $w);
 }
+# one element of a list passes all tests but ne and exists, which are about the whole list
 sub passes
 {
-	my ($v, $op, $w) = @_;
-	return !passes($v, 'eq', $w) if $op eq 'ne';
-	return defined $v == !!$w if $op eq 'exists';
-	return !!grep { scalar_passes($_, $op, $w) } ref $v eq 'ARRAY' ? @$v : ($v);
+	my ($v, $tests) = @_;
+	my @values = ref $v eq 'ARRAY' ? @$v : ($v);
+	return 0 if exists $tests->{exists} && defined $v != !!$tests->{exists};
+	return 0 if exists $tests->{ne} && grep { scalar_passes($_, 'eq', $tests->{ne}) } @values;
+	my @ops = grep { !/^(ne|exists)$/ } keys %$tests;
+	return 1 unless @ops;
+	for my $value (@values)
+	{
+		return 1 unless grep { !scalar_passes($value, $_, $tests->{$_}) } @ops;
+	}
+	return 0;
 }
 sub oracle
 {
@@ -297,8 +312,7 @@ sub oracle
 		else
 		{
 			my $v = $k =~ /^properties\.(.*)/s ? property($e->{properties}, $1) : $e->{$k};
-			my ($op, $x) = ref $w eq 'HASH' ? %$w : ref $w eq 'ARRAY' ? ('in', $w) : ('eq', $w);
-			$r = passes($v, $op, $x);
+			$r = passes($v, ref $w eq 'HASH' ? $w : ref $w eq 'ARRAY' ? { in => $w } : { eq => $w });
 		}
 		return 0 unless $r;
 	}
