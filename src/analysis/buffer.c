@@ -115,8 +115,9 @@ BufferReserve(EventBuffer *b, int nrows, Size text_len)
 		size *= 2;
 	size = Min(size, MaxAllocSize & ~(Size) 7);
 	size = Max(size, need);
-	larger = palloc0(size);
+	larger = palloc(size);
 	memcpy(larger, b, front);
+	memset((char *) larger + front, 0, size - front - b->texts);
 	if (b->texts > 0)
 		memcpy((char *) larger + size - b->texts, (char *) b + VARSIZE(b) - b->texts, b->texts);
 	SET_VARSIZE(larger, size);

@@ -1,6 +1,6 @@
 # analysis.sh: the aggregates against the executor's own floor, plain SQL and ClickHouse; run.sh sources it, as its part "analysis".
 #   REVOPS_BENCH_ANALYSIS_ROWS   events (default 10 million times the scale)
-# One process each: no parallel workers here, one thread in ClickHouse. All in memory, and no aggregation spills to disk.
+# One process each: no parallel workers (but in one row), one thread in ClickHouse. All in memory, and no aggregation spills to disk.
 events=${REVOPS_BENCH_ANALYSIS_ROWS:-$(scaled 10000000)}
 say "analysis: making $events events ..."
 sql -c "CALL bench.worker(false)" -v n="$events" -f - <<'S' >/dev/null
@@ -73,6 +73,10 @@ compare "window_funnel, 4 steps" 10 "revops.window_funnel('1 day', ts, $c1, $c2,
 		SELECT *, max(s1) FILTER (WHERE $c2 AND ts <= s1 + interval '1 day') OVER (PARTITION BY u ORDER BY ts) AS s2 FROM (
 		SELECT u, ts, k, max(ts) FILTER (WHERE $c1) OVER (PARTITION BY u ORDER BY ts) AS s1 FROM bench.click
 		WHERE k IN ('view', 'search', 'cart', 'order')) a) b) c) d GROUP BY u" "windowFunnel(86400)(ts, $c1, $c2, $c3, $c4)"
+# partial states in two workers and the leader; window functions cannot be spread so
+query="SELECT count(x) FROM (SELECT u, revops.window_funnel('1 day', ts, $c1, $c2, $c3, $c4) FROM bench.click GROUP BY u) x"
+one=$(best "$query") two=$(PGOPTIONS="${PGOPTIONS/max_parallel_workers_per_gather=0/max_parallel_workers_per_gather=2}" best "$query")
+row "The same with 2 workers, of one process" "$(ratio "$two" "$one") ($two s / $one s)" - 0
 # what users write more often: a join for each step
 plain=$(rounds=1 best "SELECT count(y) FROM (SELECT u, max(level) FROM (
 	SELECT a.u, CASE WHEN d.u IS NOT NULL THEN 4 WHEN c.u IS NOT NULL THEN 3 WHEN b.u IS NOT NULL THEN 2 ELSE 1 END AS level FROM bench.click a
