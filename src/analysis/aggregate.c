@@ -332,7 +332,7 @@ revops_sessionize_result(PG_FUNCTION_ARGS)
 {
 	EventBuffer *b = SortedState(fcinfo, BUFFER_SESSION);
 	Call	   *call = GetCall(fcinfo, 0);
-	Session		session;
+	VisitSession session;
 	Datum	   *sessions;
 	int			n = 0;
 

@@ -127,18 +127,18 @@ extern bool SequenceParse(const char *text, int len, int nconditions, SequenceDu
 extern int64 SequenceCount(const SequencePattern *pattern, const BufferRow *rows, int n, bool first_only);
 
 /* session.c */
-typedef struct Session
+typedef struct VisitSession
 {
 	TimestampTz started_at;
 	TimestampTz ended_at;
 	int			events;
 	int64		engaged;		/* microseconds */
-} Session;
+} VisitSession;
 
 #define SESSION_HEARTBEATS	1	/* modes: engaged time from pings */
 #define SESSION_PING		1	/* bits: the row is a ping */
 
-extern int	SessionNext(const BufferRow *rows, int n, int from, const EventBuffer *settings, Session *session);
+extern int	SessionNext(const BufferRow *rows, int n, int from, const EventBuffer *settings, VisitSession *session);
 
 /* streak.c */
 typedef struct DayClock DayClock;

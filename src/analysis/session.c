@@ -14,7 +14,7 @@
 
 /* The session that begins at row from; returns the row after it. Rows sorted by time. */
 int
-SessionNext(const BufferRow *rows, int n, int from, const EventBuffer *settings, Session *session)
+SessionNext(const BufferRow *rows, int n, int from, const EventBuffer *settings, VisitSession *session)
 {
 	uint64		gap = settings->setting[0];
 	int64		ping = settings->setting[1],
