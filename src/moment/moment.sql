@@ -178,7 +178,7 @@ BEGIN
     PERFORM revops.check_rule(definition, rule);
     PERFORM revops.ensure_intent(definition -> 'intent' ->> 'intent');
     -- no pass runs from here to the commit: none sees half of the change, and the frontier stands still
-    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
     SELECT m.* INTO last FROM revops.moment_rule m WHERE m.rule = put_rule.rule ORDER BY m.version DESC LIMIT 1;
     IF last.valid_to = 'infinity' AND last.definition::jsonb = definition::jsonb THEN
         RETURN last.version;
@@ -200,7 +200,7 @@ CREATE FUNCTION revops.drop_rule(rule text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-    LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
     UPDATE revops.moment_rule m SET valid_to = greatest(m.valid_from, revops.config_valid_from())
     WHERE m.rule = drop_rule.rule AND m.valid_to = 'infinity';
     RETURN FOUND;
