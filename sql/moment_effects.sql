@@ -157,6 +157,33 @@ SET LOCAL revops.as_of = '2026-03-09 08:30Z';
 SELECT round(score::numeric, 6) AS score, f.unexplained() FROM revops.intent_score WHERE intent = 'looking';
 ROLLBACK;
 SELECT f.reset();
+
+-- moments of a timer: they add when they occur, a late event undoes them, and rebuilding moves them
+SELECT revops.put_rule('silent', '{"title": "No reply", "sequence": {"steps": [{"when": {"kind": "quote"}}, {"absent": {"kind": "reply"}, "for": "48 hours"}]},
+  "intent": {"intent": "silence", "weight": 3}}') AS version;
+INSERT INTO revops.event (occurred_at, person, kind) VALUES ('2026-03-10 10:00Z', 'q1', 'quote'), ('2026-03-10 10:00Z', 'q2', 'quote');
+SELECT revops.process();
+SET revops.as_of = '2026-03-12 11:00Z';
+SELECT revops.process();
+SELECT subject, round(score::numeric, 6) AS score, events, last_at FROM revops.intent_score WHERE intent = 'silence' ORDER BY 1;
+SELECT x.occurred_at, x.signal, x.weight, e.occurred_at AS quoted FROM revops.explain_intent('person', 'q2', 'silence') x JOIN revops.event e USING (event_id);
+INSERT INTO revops.event (occurred_at, person, kind) VALUES ('2026-03-11 09:00Z', 'q2', 'reply'), ('2026-03-12 10:00Z', 'q3', 'quote');
+SELECT revops.process();
+SELECT subject, occurred_at, retracted_at IS NOT NULL AS retracted FROM revops.moment WHERE rule = 'silent' ORDER BY 1;
+SELECT subject FROM revops.intent_score WHERE intent = 'silence';
+-- the old version waits for q3 no more: the new one begins before that would be due, and after the quote
+SELECT revops.put_rule('silent', '{"title": "No reply", "sequence": {"steps": [{"when": {"kind": "quote"}}, {"absent": {"kind": "reply"}, "for": "24 hours"}]},
+  "intent": {"intent": "silence", "weight": 4}}') AS version;
+SELECT revops.rebuild_moments('silent', '2026-03-12 10:30Z') AS subjects;
+SET revops.as_of = '2026-03-14 11:00Z';
+SELECT revops.process();
+SELECT version, subject, occurred_at FROM revops.moment WHERE rule = 'silent' AND retracted_at IS NULL ORDER BY subject;
+SELECT revops.rebuild_moments('silent') AS subjects;
+SELECT revops.process();
+SELECT version, subject, occurred_at, retracted_at IS NOT NULL AS retracted FROM revops.moment WHERE rule = 'silent' ORDER BY subject, version;
+SELECT f.unexplained(), f.wrong('silence') AS silence;
+SELECT f.reset();
+SET revops.as_of = '2026-03-10 12:00Z';
 TRUNCATE revops.moment_rule;
 
 -- who is told at once: coach and director when the card opens, each once, and the levels go on
