@@ -253,6 +253,9 @@ SELECT revops.process();
 SELECT count(*) FROM (SELECT * FROM f.result WHERE name <> 'interest' EXCEPT TABLE f.truth) x;
 SELECT revops.rebuild_moments('nothing');
 SELECT revops.rebuild_moments(NULL);
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT revops.rebuild_moments('company');
+ROLLBACK;
 
 -- a changed rule from some day on: what it would have found there by itself; before, the old version's moments stay
 CREATE TABLE f.old AS SELECT * FROM f.result WHERE name IN ('thrice 1');

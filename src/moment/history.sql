@@ -14,6 +14,11 @@ DECLARE
     cancelled bigint := 0;
     asked     bigint;
 BEGIN
+    -- an older snapshot would not show what the passes that were waited for have found
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'revops.rebuild_moments() needs a READ COMMITTED transaction'
+            USING ERRCODE = 'active_sql_transaction', HINT = 'Run it with SET TRANSACTION ISOLATION LEVEL READ COMMITTED.';
+    END IF;
     LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
     SELECT m.version INTO latest FROM revops.moment_rule m WHERE m.rule = name AND m.valid_to = 'infinity' ORDER BY m.version DESC LIMIT 1;
     IF NOT FOUND AND EXISTS (SELECT FROM revops.moment_rule m WHERE m.rule = name) THEN
