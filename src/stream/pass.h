@@ -6,6 +6,7 @@
 #define REVOPS_STREAM_PASS_H
 
 #include "event/event.h"
+#include "moment/pass.h"
 #include "stream/stream.h"
 
 /* One pass at work */
@@ -24,6 +25,15 @@ typedef void (*Work) (Pass *pass, void *arg);
 
 /* stream.c: the events [from, to) through all rooms; the cursor's position is after them */
 extern void PassApply(Pass *pass, EventList *list, int from, int to);
+
+/* stream.c: moments to the moment table, to the scores, and to the task room */
+extern void WriteMoments(Pass *pass, MomentPass *moments);
+
+/* upkeep.c: compute anew the subjects that were asked for; true if more wait. *after (NULL: none): see there */
+extern bool Repairs(Pass *pass, int64 *after);
+
+/* upkeep.c: moments that come since time has passed, where no event is left to take; true if more are due */
+extern bool FireTimeouts(Pass *pass);
 
 /* quarantine.c: some work in a subtransaction: NULL, or the error that undid it if that is an event's fault; others are thrown on */
 extern ErrorData *Guarded(Pass *pass, Work work, void *arg);

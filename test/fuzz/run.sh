@@ -16,7 +16,7 @@ command -v "$clang" >/dev/null && "$clang" -fsanitize=fuzzer,address "$work/prob
 	{ echo "There is no clang with libFuzzer here (Debian: clang and libclang-rt-dev)." >&2; exit 77; }
 [ -e "$("$config" --pgxs)" ] || { echo "PostgreSQL's server headers are missing." >&2; exit 77; }
 
-sources=("$root"/src/predicate/{json,predicate,match,field,formula,local_time,index}.c "$root/src/moment/rule.c" "$here"/{standins,rule_fuzzer}.c)
+sources=("$root"/src/predicate/{json,predicate,match,field,formula,local_time,index}.c "$root"/src/moment/{rule,sequence}.c "$here"/{standins,rule_fuzzer}.c)
 libs=$("$config" --pkglibdir)
 "$clang" -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined \
 	-DUSE_ASSERT_CHECKING -Wno-ignored-attributes -Wno-deprecated-non-prototype -I"$root/src" -I"$here" $("$config" --cppflags) -I"$("$config" --includedir-server)" \

@@ -1,0 +1,219 @@
+/*
+ * upkeep.c
+ *	  What a pass does after its events: subjects that were asked to be repaired, and timeouts that are due.
+ */
+#include "stream/pass.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "score/score.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define REPAIRS_PER_PASS	200
+#define TIMEOUTS_PER_PASS	2000
+
+static SubjectKind
+SubjectKindNamed(const char *name)
+{
+	for (int k = 0; k < SUBJECT_KINDS; k++)
+		if (strcmp(name, SubjectKindName(k)) == 0)
+			return k;
+	elog(ERROR, "unknown kind of subject \"%s\"", name);
+}
+
+typedef struct Repair
+{
+	SubjectKind kind;
+	Str			subject;
+	TimestampTz since;
+	int64		last_request;
+} Repair;
+
+static void
+RunRepair(Pass *pass, void *arg)
+{
+	Repair	   *r = arg;
+	MomentPass *moments = MomentPassBegin(0, 1);
+
+	ScoreRecompute(r->kind, r->subject, pass->consumed);
+	if (r->since < DT_NOEND)
+	{
+		static SqlPlan replayed = {
+			"DELETE FROM revops.late_event WHERE subject_kind = $1::text::revops.subject_kind AND subject = $2 COLLATE \"C\""
+			" AND occurred_at >= $3",
+			3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+		};
+		Datum		args[3] = {CStringGetTextDatum(SubjectKindName(r->kind)),
+		PointerGetDatum(cstring_to_text_with_len(r->subject.data, r->subject.len)), TimestampTzGetDatum(r->since)};
+
+		SqlRun(&replayed, args, NULL);
+		MomentPassRepair(moments, r->kind, r->subject, r->since, pass->consumed);
+		WriteMoments(pass, moments);
+	}
+}
+
+/*
+ * Compute anew the subjects that were asked for; true if more wait. *after (NULL: none): requests up to it are done, for the next call
+ * in the same transaction, which would only wade through the rows that this one has deleted.
+ */
+bool
+Repairs(Pass *pass, int64 *after)
+{
+	/*
+	 * The oldest requests, and what else is asked for their subjects: costs the same however many wait. The planner would take
+	 * waiting and lane for rare things and sort them all; behind OFFSET 0 and a constant LIMIT it goes along the index.
+	 */
+	static SqlPlan wanted = {
+		"WITH first AS MATERIALIZED (SELECT request_id, subject_kind, subject FROM (SELECT * FROM revops.repair_request"
+		" WHERE request_id > $3 ORDER BY request_id OFFSET 0) w"
+		" WHERE error IS NULL AND revops.subject_lane(subject_kind, subject, $2) = $1 LIMIT " CppAsString2(REPAIRS_PER_PASS) ")"
+		" SELECT o.subject_kind::text, o.subject, a.since, a.last, (SELECT count(*) FROM first), (SELECT max(request_id) FROM first)"
+		" FROM (SELECT subject_kind, subject, min(request_id) AS n FROM first GROUP BY 1, 2) o"
+		" CROSS JOIN LATERAL (SELECT min(r.since) AS since, max(r.request_id) AS last FROM revops.repair_request r"
+		" WHERE r.subject = o.subject AND r.subject_kind = o.subject_kind AND r.error IS NULL) a ORDER BY o.n",
+		3, {INT4OID, INT4OID, INT8OID}
+	};
+	static SqlPlan done = {
+		"DELETE FROM revops.repair_request WHERE subject = $1 COLLATE \"C\" AND subject_kind = $2::text::revops.subject_kind"
+		" AND request_id <= $3 AND error IS NULL",
+		3, {TEXTOID, TEXTOID, INT8OID}
+	};
+	static SqlPlan failed = {
+		"UPDATE revops.repair_request SET error = $4 WHERE subject = $1 COLLATE \"C\" AND subject_kind = $2::text::revops.subject_kind"
+		" AND request_id <= $3 AND error IS NULL",
+		4, {TEXTOID, TEXTOID, INT8OID, TEXTOID}
+	};
+	Datum		args[4] = {Int32GetDatum(pass->lane), Int32GetDatum(pass->lanes), Int64GetDatum(after != NULL ? *after : 0)};
+	int			n = (int) SqlRun(&wanted, args, NULL);
+	Repair	   *repairs = palloc((n + 1) * sizeof(Repair));
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	int64		requests = 0;
+	bool		isnull;
+
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	tup = SPI_tuptable->vals[i];
+
+		repairs[i].kind = SubjectKindNamed(SPI_getvalue(tup, desc, 1));
+		repairs[i].subject = StrFrom(pstrdup(SPI_getvalue(tup, desc, 2)));
+		repairs[i].since = DatumGetTimestampTz(SPI_getbinval(tup, desc, 3, &isnull));
+		repairs[i].last_request = DatumGetInt64(SPI_getbinval(tup, desc, 4, &isnull));
+		requests = DatumGetInt64(SPI_getbinval(tup, desc, 5, &isnull));
+		if (after != NULL)
+			*after = DatumGetInt64(SPI_getbinval(tup, desc, 6, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < n; i++)
+	{
+		ErrorData  *error;
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops repair", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		CHECK_FOR_INTERRUPTS();
+		error = Guarded(pass, RunRepair, &repairs[i]);
+		args[0] = PointerGetDatum(cstring_to_text_with_len(repairs[i].subject.data, repairs[i].subject.len));
+		args[1] = CStringGetTextDatum(SubjectKindName(repairs[i].kind));
+		args[2] = Int64GetDatum(repairs[i].last_request);
+		if (error != NULL)
+		{
+			args[3] = CStringGetTextDatum(error->message ? error->message : "unknown error");
+			ereport(LOG,
+					(errmsg("pg_revops: a repair of %s \"%s\" failed: %s", SubjectKindName(repairs[i].kind),
+							repairs[i].subject.data, error->message ? error->message : "unknown error"),
+					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
+		}
+		SqlRun(error != NULL ? &failed : &done, args, NULL);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+	}
+	return requests == REPAIRS_PER_PASS;
+}
+
+typedef struct TimedSubject
+{
+	SubjectKind kind;
+	Str			subject;
+} TimedSubject;
+
+typedef struct Timeouts
+{
+	int			n;
+	TimedSubject *subjects;
+	TimestampTz now;
+} Timeouts;
+
+static void
+RunTimeouts(Pass *pass, void *arg)
+{
+	Timeouts   *t = arg;
+	MomentPass *moments = MomentPassBegin(pass->lane, pass->lanes);
+
+	for (int i = 0; i < t->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MomentPassTimeouts(moments, t->subjects[i].kind, t->subjects[i].subject, t->now);
+	}
+	WriteMoments(pass, moments);
+}
+
+/*
+ * Moments that come since time has passed, where no event is left to take; true if more are due. A subject whose state fails is put to
+ * the failed repairs, and is due no more.
+ */
+bool
+FireTimeouts(Pass *pass)
+{
+	static SqlPlan due = {
+		"SELECT subject_kind::text, subject FROM revops.moment_state"
+		" WHERE due_at <= $1 AND revops.subject_lane(subject_kind, subject, $3) = $2 ORDER BY due_at LIMIT $4",
+		4, {TIMESTAMPTZOID, INT4OID, INT4OID, INT4OID}
+	};
+	static SqlPlan give_up = {
+		"UPDATE revops.moment_state SET due_at = NULL WHERE subject_kind = $1::text::revops.subject_kind AND subject = $2 COLLATE \"C\"",
+		2, {TEXTOID, TEXTOID}
+	};
+	static SqlPlan failed = {
+		"INSERT INTO revops.repair_request (subject_kind, subject, since, error) VALUES ($1::text::revops.subject_kind, $2, '-infinity', $3)",
+		3, {TEXTOID, TEXTOID, TEXTOID}
+	};
+	Timeouts	t = {0};
+	Datum		args[4];
+	ErrorData  *error;
+
+	t.now = RevopsNow();
+	args[0] = TimestampTzGetDatum(t.now);
+	args[1] = Int32GetDatum(pass->lane);
+	args[2] = Int32GetDatum(pass->lanes);
+	args[3] = Int32GetDatum(TIMEOUTS_PER_PASS);
+	t.n = (int) SqlRun(&due, args, NULL);
+	t.subjects = palloc((t.n + 1) * sizeof(TimedSubject));
+	for (int i = 0; i < t.n; i++)
+	{
+		t.subjects[i].kind = SubjectKindNamed(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+		t.subjects[i].subject = StrFrom(pstrdup(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2)));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	if (t.n == 0)
+		return false;
+
+	/* all at once; if that fails, one by one */
+	if ((error = Guarded(pass, RunTimeouts, &t)) != NULL)
+		for (int i = 0; i < t.n; i++)
+		{
+			Timeouts	one = {1, &t.subjects[i], t.now};
+
+			if ((error = Guarded(pass, RunTimeouts, &one)) == NULL)
+				continue;
+			args[0] = CStringGetTextDatum(SubjectKindName(one.subjects->kind));
+			args[1] = PointerGetDatum(cstring_to_text_with_len(one.subjects->subject.data, one.subjects->subject.len));
+			args[2] = CStringGetTextDatum(error->message ? error->message : "unknown error");
+			SqlRun(&give_up, args, NULL);
+			SqlRun(&failed, args, NULL);
+			ereport(LOG,
+					(errmsg("pg_revops: timeouts of %s \"%s\" failed: %s", SubjectKindName(one.subjects->kind), one.subjects->subject.data,
+							error->message ? error->message : "unknown error"),
+					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
+		}
+	return t.n == TIMEOUTS_PER_PASS;
+}
