@@ -388,12 +388,13 @@ class Windows:
         added = any(self.adds(self.relevant[n], m) for m in self.measures)
         if not all(self.holds(windows[m], m) for m in self.measures):
             return False, added, None
-        evidence = in_order([e for m in self.measures for e in self.deciding(windows[m], m)] + [self.relevant[n]])
+        deciding = {m: self.deciding(windows[m], m) for m in self.measures}
+        evidence = in_order([e for m in self.measures for e in deciding[m]] + [self.relevant[n]])
         more = {}
         if 'sum' in self.rule:
-            more['sum'] = total(self.world, evidence, self.rule['sum'])
+            more['sum'] = total(self.world, deciding['sum'], self.rule['sum'])
         if 'distinct' in self.rule:
-            more['distinct'] = len(different(self.values(evidence)))
+            more['distinct'] = len(deciding['distinct'])
         return True, added, Found(evidence, [strength(self.rule, names_of(self.world, evidence, more))])
 
 

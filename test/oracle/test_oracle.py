@@ -328,7 +328,7 @@ class Strength(unittest.TestCase):
         self.assertEqual(strength('ln(0) + sqrt(0 - 1) + exp(10000)', two, 'a0 a1'), [0])
         self.assertEqual(strength('min(0.5, max(sqrt(0.04), 0.1))', two, 'a0 a1'), [0.2])
         self.assertEqual(strength('sum / 80 + distinct / 8', {'sum': {'of': 'dwell', 'at_least': '30s', 'within': '1 hour'},
-                                                                'distinct': {'of': 'kind', 'at_least': 2, 'within': '1 hour'}}, 'a0:10 b1:30'), [0.75])
+                                                                'distinct': {'of': 'kind', 'at_least': 2, 'within': '1 hour'}}, 'a0:10 b1:30'), [0.625])
 
     def test_steps(self):
         rule = {'sequence': {'steps': [{'as': 'a', 'when': {'kind': 'a'}, 'times': {'at_least': 1, 'at_most': 3}}, {'as': 'b', 'when': {'kind': 'b'}}],
