@@ -509,7 +509,7 @@ TakeValue(PredicateIndex *index, int source, const JsonbValue *value)
 	}
 }
 
-/* All keys of an object whose path is one that is asked for; `path` leads to the object (len -1: it is the root), and has room for the longest */
+/* All keys of an object whose path is asked for; `path` leads to the object (len -1: it is the root), and has room for the longest */
 static void
 WalkProperties(PredicateIndex *index, JsonbContainer *object, char *path, int len)
 {

@@ -68,6 +68,7 @@ LikeMatches(Str pattern, Str s)
 		}
 		if (retry_p == NULL)
 			return false;
+		CHECK_FOR_INTERRUPTS();
 		p = retry_p;
 		retry_t += CharLength(retry_t, tend);
 		t = retry_t;

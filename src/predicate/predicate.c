@@ -273,6 +273,8 @@ CompileOperator(Compiler *c, const Target *target, const char *op, const json_t 
 				if (!json_is_string(json) || json_string_length(json) == 0)
 					JsonDocError(c->doc, at, leaf->test == TEST_LIKE ? "a pattern with % and _" : "a string that the value begins with");
 				s = StringValue(json);
+				if (s.len > PREDICATE_MAX_PATTERN)
+					JsonDocError(c->doc, at, psprintf("at most %d bytes", PREDICATE_MAX_PATTERN));
 				while (escapes < s.len && s.data[s.len - 1 - escapes] == '\\')
 					escapes++;
 				if (leaf->test == TEST_LIKE && escapes % 2 != 0)

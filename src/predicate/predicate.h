@@ -28,7 +28,9 @@ typedef struct JsonDoc
 
 typedef struct Predicate Predicate;
 
-extern JsonDoc *JsonDocOpen(const char *what, const char *text);	/* ERROR with line and column on a syntax error, duplicate keys, depth, size */
+/* ERROR with line and column on a syntax error, duplicate keys, depth, size */
+extern JsonDoc *JsonDocOpen(const char *what, const char *text);
+
 pg_noreturn extern void JsonDocError(const JsonDoc *doc, const char *path, const char *expected);	/* names line, column, path */
 
 /* The same, where the fault is not one of type or range; `fault` is UTF-8 */
@@ -76,7 +78,7 @@ extern PredicateIndex *PredicateIndexNew(void);
 extern void PredicateIndexAdd(PredicateIndex *index, const Predicate *pred, int id);
 extern void PredicateIndexDone(PredicateIndex *index);
 
-/* The ids whose predicates the event may match, ascending, each once; good until the next look. Costs nothing for those that it cannot match. */
+/* The ids whose predicates the event may match, ascending, each once; good until the next look. What it cannot match costs nothing. */
 extern int	PredicateIndexLook(PredicateIndex *index, const Event *e, const int **ids);
 
 /* The kinds of event that can match at all: NULL in *kinds means any. For indexing rules by what they look at. */
@@ -146,9 +148,10 @@ extern void PredicateInit(void);
 #define JSON_MAX_DEPTH		32
 #define JSON_MAX_DURATION	(INT64CONST(3660) * 86400 * 1000000)
 
-/* A predicate: conditions in all, values in one list */
+/* A predicate: conditions in all, values in one list, bytes of a pattern or prefix */
 #define PREDICATE_MAX_NODES		1000
 #define PREDICATE_MAX_VALUES	1000
+#define PREDICATE_MAX_PATTERN	2000
 
 /* A formula: bytes, operations, nested parentheses and functions */
 #define FORMULA_MAX_TEXT		2000

@@ -1,11 +1,11 @@
 /*
  * rule_fuzzer.c
- *	  libFuzzer target: any bytes as a moment rule; what begins with "=" as the formula of one, with "~" as a LIKE pattern and, in the next
- *	  line, what is tested.
+ *	  libFuzzer target: any bytes as a moment rule; what begins with "=" as the formula of one, with "~" as a LIKE pattern and, in
+ *	  the next line, what is tested.
  *
- * A rule that compiles is put into an index and looked at with events made of the document's own strings, which it is likely to match:
- * what it takes part in, the index must have found. Its formula is worked out; a pattern must match what a simple matcher does. Nothing may crash, hang, leak, or
- * end in an error without a place in the document.
+ * A rule that compiles is put into an index and looked at with events made of the document's own strings, which it is likely to
+ * match: what it takes part in, the index must have found. Its formula is worked out; a pattern must match what a simple matcher
+ * does. Nothing may crash, hang, leak, or end in an error without a place in the document.
  */
 #include "standins.h"
 
