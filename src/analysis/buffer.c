@@ -109,7 +109,7 @@ BufferReserve(EventBuffer *b, int nrows, Size text_len)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many events in one group"),
-				 errdetail("A group's state can take up to 1 GB: about 67 million events of 16 bytes each."),
+				 errdetail("A group's state can take up to 1 GB: 16 bytes for each event, and the texts of nodes."),
 				 errhint("Group by more columns, or filter the events with WHERE or FILTER.")));
 	while (size < need)
 		size *= 2;

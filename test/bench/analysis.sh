@@ -92,9 +92,9 @@ plain=$(rounds=1 best "SELECT count(y) FROM (SELECT u, max(level) FROM (
 	LEFT JOIN bench.click c ON c.u = a.u AND c.k = 'cart' AND c.ts BETWEEN b.ts AND a.ts + interval '1 day'
 	LEFT JOIN bench.click d ON d.u = a.u AND d.k = 'order' AND d.ts BETWEEN c.ts AND a.ts + interval '1 day' WHERE a.k = 'view') x GROUP BY u) y")
 row "The same funnel by joins" "$plain s" - 0
-compare "window_funnel, strict_order and once" - "revops.window_funnel('1 day', '{strict_order,once}', ts, $c1, $c2, $c3, $c4)" "$floor4" \
-	"SELECT u, max(level) FROM (SELECT u, CASE WHEN NOT $c1 THEN 0 WHEN k2 <> 'search' OR t2 > ts + interval '1 day' THEN 1 WHEN k3 <> 'cart' OR t3 > ts + interval '1 day' THEN 2
-		WHEN k4 <> 'order' OR t4 > ts + interval '1 day' THEN 3 ELSE 4 END AS level FROM (
+compare "window_funnel, strict_order and strict_dedup" - "revops.window_funnel('1 day', '{strict_order,strict_dedup}', ts, $c1, $c2, $c3, $c4)" "$floor4" \
+	"SELECT u, max(level) FROM (SELECT u, CASE WHEN NOT $c1 THEN 0 WHEN k2 IS DISTINCT FROM 'search' OR t2 > ts + interval '1 day' THEN 1 WHEN k3 IS DISTINCT FROM 'cart' OR t3 > ts + interval '1 day' THEN 2
+		WHEN k4 IS DISTINCT FROM 'order' OR t4 > ts + interval '1 day' THEN 3 ELSE 4 END AS level FROM (
 		SELECT u, ts, k, lead(k) OVER w AS k2, lead(ts) OVER w AS t2, lead(k, 2) OVER w AS k3, lead(ts, 2) OVER w AS t3, lead(k, 3) OVER w AS k4, lead(ts, 3) OVER w AS t4 FROM bench.click
 		WHERE k IN ('view', 'search', 'cart', 'order') WINDOW w AS (PARTITION BY u ORDER BY ts)) a) b GROUP BY u" ''
 compare "sequence_match, 3 events, a bound on time" - "revops.sequence_match('(?1).*(?2)(?t<=3600)(?3)', ts, $c1, $c2, $c3)" "$floor3" \
