@@ -131,8 +131,8 @@ def scripts(way, made):
         late = sorted(events, key=lambda e: e['occurred_at'] + e['delay'])
         half = late[:len(late) // 2]
         rest = late[len(late) // 2:]
-        return [arriving(half, lambda e: min(e['occurred_at'] + e['delay'], made['end'])) + insert_events(rest[:len(rest) // 2]) +
-                'SELECT revops.process(%d) \\g /dev/null\n' % (1 + len(rest) // 4), insert_events(rest[len(rest) // 2:]) + end]
+        return [arriving(half, lambda e: min(e['occurred_at'] + e['delay'], made['end'])) + as_of(made['end']) + insert_events(rest[:len(rest) // 2]) +
+                'SELECT revops.process(%d) \\g /dev/null\n' % (1 + len(rest) // 4), as_of(made['end']) + insert_events(rest[len(rest) // 2:]) + end]
     return [as_of(made['end']) + insert_events(sorted(events, key=lambda e: e['shuffle'])) + end]
 
 
