@@ -205,12 +205,25 @@ Extend(PatternState *state, const Sequence *q, const Chain *from, int step, cons
 	return chain;
 }
 
+/* May an open step take an event only some time after the chain's last one? Then the later chain is not the better one. */
+static bool
+MustPause(const Sequence *q, const Chain *chain)
+{
+	for (int t = chain->events[chain->n - 1].step; t < q->n; t++)
+		if ((chain->open & (1u << t)) != 0 && q->steps[t].least_gap > 0)
+			return true;
+	return false;
+}
+
 /* Will b never be missed beside a? Both remember nothing, and wait at the same place for the same steps. */
 static bool
-Dominates(const Chain *a, const Chain *b)
+Dominates(const Sequence *q, const Chain *a, const Chain *b)
 {
-	int			step = a->events[a->n - 1].step;
+	const ChainEvent *last = &a->events[a->n - 1];
+	int			step = last->step;
 
+	if (last->at > b->events[b->n - 1].at && MustPause(q, a))
+		return false;
 	return b->events[b->n - 1].step == step && a->open == b->open && ChainCount(a, step) == ChainCount(b, step) &&
 		BeginCmp(a, b) >= 0 && ChainCmp(a, b) >= 0;
 }
@@ -252,10 +265,10 @@ Settle(const MomentRule *rule, PatternState *state, int first)
 					continue;
 				if (fresh->waiting)
 					fresh->dead = WaitsInVain(rule, state, fresh, old);
-				else if (Dominates(fresh, old))
+				else if (Dominates(q, fresh, old))
 					old->dead = true;
 				else
-					fresh->dead = Dominates(old, fresh);
+					fresh->dead = Dominates(q, old, fresh);
 			}
 		}
 	Bury(state, NULL);

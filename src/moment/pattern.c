@@ -89,18 +89,24 @@ Describe(const MomentRule *rule, const PatternState *state, const Event *e, cons
 	hit->strength = Min(Max(FormulaEval(rule->formula, slots), 0), 1);
 }
 
+/* What occurs up to here from now on is late. */
+static void
+Seen(PatternState *state, TimestampTz at, const pg_uuid_t *id)
+{
+	if (state->seen && EventPointCmp(at, id, state->seen_at, &state->seen_id) <= 0)
+		return;
+	state->seen = true;
+	state->seen_at = at;
+	state->seen_id = *id;
+}
+
 void
 PatternFired(const MomentRule *rule, PatternState *state, TimestampTz at, const pg_uuid_t *id)
 {
 	state->fired = true;
 	state->fired_at = at;
 	state->disarmed = rule->once != ONCE_NOT;
-	if (!state->seen || EventPointCmp(at, id, state->seen_at, &state->seen_id) > 0)
-	{
-		state->seen = true;
-		state->seen_at = at;
-		state->seen_id = *id;
-	}
+	Seen(state, at, id);
 	if (!rule->retains)
 	{
 		WindowsClear(state);
@@ -168,6 +174,8 @@ PatternTimeout(const MomentRule *rule, PatternState *state, TimestampTz before, 
 	{
 		bool		complete = !state->disarmed && !state->muted && !PatternCooling(rule, state, at);
 
+		/* one that is dropped too: an event before it may be what it waited for */
+		Seen(state, at, &PatternTimeoutId);
 		if (complete)
 		{
 			Describe(rule, state, NULL, chain, hit);
