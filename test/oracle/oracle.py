@@ -57,9 +57,14 @@ class World:
         row = self.persons.get(event.get('person')) or {}
         return row.get('identity') or event.get('person')
 
+    def of_person(self, event, column):
+        """A column of the event's person, else of the visitor that the person was."""
+        known = self.persons.get(self.person(event)) or {}
+        visitor = self.persons.get(event.get('person')) or {}
+        return known.get(column) or visitor.get(column)
+
     def account(self, event):
-        row = self.persons.get(self.person(event)) or {}
-        return event.get('account') or row.get('account')
+        return event.get('account') or self.of_person(event, 'account')
 
     def subject(self, event, kind):
         if kind == 'person':
@@ -91,11 +96,15 @@ class World:
             return self.subject(event, name)
         return event.get(name)
 
+    def value(self, event, name):
+        """The value of a field for comparing events with each other; a list is none."""
+        value = self.field(event, name)
+        return value if isinstance(value, (str, int, float)) else None
+
     def local(self, event, zone=None):
         """The event's local date and time of day."""
-        person = self.persons.get(self.person(event)) or {}
         account = self.accounts.get(self.account(event)) or {}
-        zone = zone or person.get('time_zone') or account.get('time_zone') or self.time_zone
+        zone = zone or self.of_person(event, 'time_zone') or account.get('time_zone') or self.time_zone
         return datetime.datetime.fromtimestamp(event['occurred_at'], zoneinfo.ZoneInfo(zone))
 
 
@@ -347,13 +356,13 @@ class Windows:
             return True
         if measure == 'sum':
             return amount(self.world, event, self.rule['sum']['of']) is not None
-        return self.world.field(event, self.rule['distinct']['of']) is not None
+        return self.world.value(event, self.rule['distinct']['of']) is not None
 
     def window(self, n, spent, measure):
         """The events that add to a measure's window at the n-th relevant event."""
         spec = self.rule[measure]
         now = self.relevant[n]['occurred_at']
-        within = duration(spec['within']) if 'within' in spec else 86400
+        within = duration(spec['within']) if 'within' in spec else max(86400, duration(spec['session']))
         first = 0
         if 'session' in spec:
             for i in range(1, n + 1):
@@ -369,7 +378,7 @@ class Windows:
         return (len(window) if measure == 'count' else len(different(self.values(window)))) >= spec['at_least']
 
     def values(self, events):
-        values = [self.world.field(e, self.rule['distinct']['of']) for e in events]
+        values = [self.world.value(e, self.rule['distinct']['of']) for e in events]
         return [v for v in values if v is not None]
 
     def deciding(self, window, measure):
@@ -381,7 +390,7 @@ class Windows:
         if measure == 'sum':
             return first_to_reach(self.world, newest, spec)
         values = different(self.values(newest))[:spec['at_least']]
-        return [next(e for e in newest if equal(self.world.field(e, spec['of']), v)) for v in values]
+        return [next(e for e in newest if equal(self.world.value(e, spec['of']), v)) for v in values]
 
     def at(self, n, spent):
         windows = {m: self.window(n, spent, m) for m in self.measures}
@@ -537,18 +546,18 @@ class Sequence:
 
     def same(self, chain, spec, event):
         first = self.relevant[chain[0][0]]
-        return all(equal(self.world.field(event, f), self.world.field(first, f)) for f in spec.get('same', []))
+        return all(equal(self.world.value(event, f), self.world.value(first, f)) for f in spec.get('same', []))
 
     def breaks(self, chain, entry, event):
         """Whether an event is one that was to be absent."""
         return meets(self.world, event, entry['absent']) and self.same(chain, entry, event)
 
     def related(self, chain, event, field, relations):
-        value = self.world.field(event, field)
+        value = self.world.value(event, field)
         for comparison, reference in relations.items():
             name, _, other_field = reference.partition('.')
             taken = self.taken(chain, self.step_named(name))
-            other = self.world.field(taken[-1], other_field) if taken else None
+            other = self.world.value(taken[-1], other_field) if taken else None
             if comparison == 'ne':
                 ok = not equal(value, other)
             elif value is None or other is None:

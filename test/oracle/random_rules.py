@@ -165,7 +165,7 @@ class Maker:
         measures = rng.sample(('count', 'sum', 'distinct'), rng.choice((1, 1, 1, 2, 3)))
         for measure in measures:
             spec = {'count': lambda: {}, 'sum': lambda: {'of': self.of()},
-                    'distinct': lambda: {'of': rng.choice(('object', 'object', 'kind', 'person', 'channel', 'properties.t', 'properties.n'))}}[measure]()
+                    'distinct': lambda: {'of': rng.choice(('object', 'object', 'kind', 'person', 'channel', 'properties.t', 'properties.n', 'properties.b'))}}[measure]()
             spec['at_least'] = rng.randint(1, 4) if measure == 'count' else rng.randint(1, 3) if measure == 'distinct' else self.at_least(spec['of'], 8)
             if self.chance(0.35):
                 spec['session'] = self.span(1, 3)
@@ -220,7 +220,7 @@ class Maker:
                     step['gap'] = rng.choice((self.span(1, 4), self.span(1, 4), {'at_least': self.span(1, 2)},
                                               {'at_least': self.span(1, 1), 'at_most': self.span(3, 5)}))
                 if self.chance(0.2):
-                    step['same'] = rng.sample(('object', 'kind', 'channel', 'person', 'properties.t'), rng.choice((1, 1, 2)))
+                    step['same'] = rng.sample(('object', 'object', 'kind', 'channel', 'person', 'properties.t', 'properties.n'), rng.choice((1, 1, 2)))
             earlier = [s['as'] for s in steps if 'as' in s]
             if earlier and self.chance(0.4):
                 other = rng.choice(earlier)
@@ -305,7 +305,7 @@ class Maker:
                     'time_zone': rng.choice((None, None) + ZONES), 'properties': rng.choice(({}, {'vip': True}, {'vip': False}))}
         visitor = self.chance(0.15) and key(persons[0]) in stream['persons']
         if visitor:
-            stream['persons'][key('v1')] = {'identity': key(persons[0]), 'time_zone': rng.choice((None,) + ZONES)}
+            stream['persons'][key('v1')] = {'identity': key(persons[0]), 'account': rng.choice((None, None, key('a2'))), 'time_zone': rng.choice((None,) + ZONES)}
             persons.append('v1')
         for o in ('o1', 'o2'):
             if self.chance(0.7):
