@@ -1,6 +1,6 @@
 -- patterns beyond a predicate and a count: what stands in a state, what a timeout does, what comes too late
 SET client_min_messages = warning;
-SELECT revops.stop_worker();
+DO $$ BEGIN PERFORM revops.stop_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;
 TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.moment_rule, revops.stream_lane, revops.failed_event,
     revops.repair_request, revops.late_event, revops.rule_count, revops.task, revops.task_plan, revops.escalation;
 DELETE FROM revops.person;
