@@ -77,6 +77,7 @@ StepEvent(Backtest *b, Event *e)
 	MomentRoles roles;
 	MomentHit	hit;
 
+	CHECK_FOR_INTERRUPTS();
 	if (subject.data == NULL)
 		return;
 	if (b->state != NULL && !StrEq(subject, b->subject))

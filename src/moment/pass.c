@@ -297,6 +297,7 @@ RunSteps(MomentPass *pass, Subject *s, int64 from, int64 to, const Step **late)
 	{
 		const Step *step = &pass->steps[from];
 
+		CHECK_FOR_INTERRUPTS();
 		while (PatternTimeout(rule, state, step->e->occurred_at, &hit))
 			KeepHit(pass, s->kind, s->subject, &hit);
 		if (PatternStep(rule, state, step->e, step->roles, &hit))
