@@ -457,13 +457,14 @@ Span(int64 micros)
 	{
 		int64		micros;
 		const char *name;
-	}			units[] = {{USECS_PER_DAY, "days"}, {USECS_PER_HOUR, "hours"}, {USECS_PER_MINUTE, "minutes"}};
+	}			units[] = {{USECS_PER_DAY, "day"}, {USECS_PER_HOUR, "hour"}, {USECS_PER_MINUTE, "minute"}};
 	StringInfoData out;
 
 	initStringInfo(&out);
 	for (int i = 0; i < lengthof(units); micros %= units[i++].micros)
 		if (micros >= units[i].micros)
-			appendStringInfo(&out, "%s" INT64_FORMAT " %s", out.len > 0 ? " " : "", micros / units[i].micros, units[i].name);
+			appendStringInfo(&out, "%s" INT64_FORMAT " %s%s", out.len > 0 ? " " : "", micros / units[i].micros, units[i].name,
+							 micros / units[i].micros == 1 ? "" : "s");
 	if (micros > 0)
 		appendStringInfo(&out, "%s%g seconds", out.len > 0 ? " " : "", micros / 1e6);
 	return out.data;
@@ -486,10 +487,13 @@ States(const MomentRule *rule)
 	{
 		const Measure *m = &rule->measures[i];
 
-		lines = lappend(lines, psprintf(m->kind == MEASURE_COUNT ? "window %d: the newest " INT64_FORMAT " events; complete when they are there" :
-										m->kind == MEASURE_DISTINCT ? "window %d: the newest event of each of the newest " INT64_FORMAT " values; complete when they are there" :
-										"window %d: the newest events that add up to " INT64_FORMAT " millionths (of a second, of dwell); complete when they do",
-										i + 1, m->at_least));
+		if (m->kind == MEASURE_SUM)
+			lines = lappend(lines, psprintf("window %d: the newest events that add up to %s; complete when they do", i + 1,
+											m->sum.property.data == NULL ? Span(m->at_least) : psprintf("%g", m->at_least / 1e6)));
+		else
+			lines = lappend(lines, psprintf(m->kind == MEASURE_COUNT ? "window %d: the newest " INT64_FORMAT " events; complete when they are there" :
+											"window %d: the newest event of each of the newest " INT64_FORMAT " values; complete when they are there",
+											i + 1, m->at_least));
 	}
 	if (rule->pattern == PATTERN_STREAK)
 		lines = lappend(lines, psprintf("days: of each of the last %d, the events that gave it what it needs; complete when each has it", rule->streak.days));
