@@ -88,6 +88,7 @@ extern bool PatternRetains(const MomentRule *rule);
 extern bool PatternDisarms(const MomentRule *rule);	/* what follows a moment depends on all events since */
 extern int64 PatternHorizon(const MomentRule *rule);	/* microseconds back that events can still matter, but for the last moment */
 extern void PatternMute(PatternState *state, bool mute);
+extern void PatternSeen(PatternState *state, TimestampTz at, const pg_uuid_t *id);
 extern void PatternFired(const MomentRule *rule, PatternState *state, TimestampTz at, const pg_uuid_t *id);
 extern const pg_uuid_t PatternTimeoutId;	/* after all events of an instant */
 

@@ -90,8 +90,8 @@ Describe(const MomentRule *rule, const PatternState *state, const Event *e, cons
 }
 
 /* What occurs up to here from now on is late. */
-static void
-Seen(PatternState *state, TimestampTz at, const pg_uuid_t *id)
+void
+PatternSeen(PatternState *state, TimestampTz at, const pg_uuid_t *id)
 {
 	if (state->seen && EventPointCmp(at, id, state->seen_at, &state->seen_id) <= 0)
 		return;
@@ -106,7 +106,7 @@ PatternFired(const MomentRule *rule, PatternState *state, TimestampTz at, const 
 	state->fired = true;
 	state->fired_at = at;
 	state->disarmed = rule->once != ONCE_NOT;
-	Seen(state, at, id);
+	PatternSeen(state, at, id);
 	if (!rule->retains)
 	{
 		WindowsClear(state);
@@ -175,7 +175,7 @@ PatternTimeout(const MomentRule *rule, PatternState *state, TimestampTz before, 
 		bool		complete = !state->disarmed && !state->muted && !PatternCooling(rule, state, at);
 
 		/* one that is dropped too: an event before it may be what it waited for */
-		Seen(state, at, &PatternTimeoutId);
+		PatternSeen(state, at, &PatternTimeoutId);
 		if (complete)
 		{
 			Describe(rule, state, NULL, chain, hit);

@@ -136,6 +136,10 @@ ReplayRun(MomentPass *pass, const Replay *r, SubjectKind kind, Str subject, cons
 		PatternFired(rule, state, before->at, &before->point);
 	}
 
+	/* the state knows nothing from before the horizon, so an event from before the replay has to be late */
+	if (!TIMESTAMP_NOT_FINITE(r->late_at))
+		PatternSeen(state, r->late_at, &r->late_id);
+
 	/* timeouts that had come to pass when they were found come to pass again; what is due since waits for its turn */
 	for (int i = 0; i < standing->n; i++)
 		if (standing->moments[i].rule == rule->digest && standing->moments[i].timeout)

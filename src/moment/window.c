@@ -84,7 +84,7 @@ DistinctValue(const Measure *m, const Event *e, int64 *digest)
 	else
 		memcpy(&bits, &v.number, sizeof(bits));
 	/* small, so that the window's sum of them does not overflow */
-	*digest = (int64) (hash_combine64(bits, v.type) >> 12);
+	*digest = (int64) (hash_bytes_extended((const unsigned char *) &bits, sizeof(bits), v.type) >> 12);
 	return true;
 }
 
