@@ -286,7 +286,7 @@ class Maker:
         if self.chance(0.4):
             p['sentiment'] = rng.choice((-1, -0.5, 0, 0.5, 1))
         if self.chance(0.05):
-            p['n'] = rng.choice((None, 'x', True))
+            p['n'] = rng.choice((None, 'x', True, [1, 2]))
         return p if p or self.chance(0.5) else None
 
     def stream(self, mark, start, most):

@@ -1,5 +1,5 @@
 # Random rules over random streams, in several ways of arrival, against an oracle that was written from docs/moments.md alone.
-# REVOPS_SEED: the seed. REVOPS_ORACLE_ROUNDS: rounds of 40 rules over 10 streams each, every one in every way (default 3).
+# REVOPS_SEED: the seed. REVOPS_ORACLE_ROUNDS: rounds of 40 rules over 10 streams each, every one in every way (default 5).
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -22,7 +22,7 @@ $ENV{PGHOST} = $node->host;
 $ENV{PGPORT} = $node->port;
 
 my $seed = $ENV{REVOPS_SEED} // time();
-my $rounds = $ENV{REVOPS_ORACLE_ROUNDS} // 3;
+my $rounds = $ENV{REVOPS_ORACLE_ROUNDS} // 5;
 my $directory = PostgreSQL::Test::Utils::tempdir;
 note "seed $seed, $rounds rounds";
 
@@ -38,7 +38,7 @@ note $out;
 $log .= $out;
 my $ways = 0;
 my $moments = 0;
-for my $way (qw(batch live late shuffled lanes restart backtest))
+for my $way (qw(batch live late shuffled lanes identify restart backtest))
 {
 	next unless $out =~ /^$way (\d+) (\d+) (\d+)$/m;
 	is($3, '0', "$way: $1 times a rule and a stream, $2 moments, as the oracle says");
@@ -46,6 +46,6 @@ for my $way (qw(batch live late shuffled lanes restart backtest))
 	$moments += $2;
 }
 diag $log if $log =~ /^FAILED/m;
-is($ways, 7, 'seven ways');
+is($ways, 8, 'eight ways');
 cmp_ok($moments, '>', 100 * $rounds, 'there are moments to compare');
 done_testing();
