@@ -20,7 +20,7 @@ my $node = PostgreSQL::Test::Cluster->new('predicate');
 $node->init;
 $node->start;
 my $module = getcwd() . '/test/unit/predicate_test';
-my $json = JSON::PP->new->canonical->allow_nonref;
+my $json = JSON::PP->new->canonical->allow_nonref->ascii;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 sub quote { my $s = shift; return 'NULL' unless defined $s; $s =~ s/'/''/g; return "'$s'"; }
