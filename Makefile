@@ -5,7 +5,7 @@ MODULE_big   = pg_revops
 PGFILEDESC   = "pg_revops - a sales team's real-time hub"
 
 # the rooms, in floor order: their C and their share of the install script
-ROOMS        = base event decay predicate calendar capture score moment analysis task board stream worker
+ROOMS        = base event decay predicate calendar capture score text moment analysis task board stream worker
 OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)) $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c))))
 SQL_SHARES   = $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.sql))) src/grants.sql
 DATA_built   = $(EXTENSION)--$(EXTVERSION).sql
@@ -19,7 +19,7 @@ PROVE_TESTS  = test/t/*.pl
 
 PG_CPPFLAGS  = -I$(CURDIR)/src -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
 # -Bsymbolic: a name of ours never resolves to one of the server's
-SHLIB_LINK   = -ljansson -Wl,-Bsymbolic
+SHLIB_LINK   = -ljansson -lhs -Wl,-Bsymbolic
 EXTRA_CLEAN  = $(DATA_built) test/unit/predicate_test.o test/unit/predicate_test.so
 
 include test/setup.mk

@@ -9,6 +9,7 @@
 #include "predicate/predicate.h"
 #include "stream/stream.h"
 #include "task/task.h"
+#include "text/text.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -21,6 +22,7 @@ _PG_init(void)
 	RevopsBaseInit();
 	PredicateInit();
 	CaptureInit();
+	TextInit();
 	MomentInit();
 	TaskInit();
 	BoardInit();

@@ -29,7 +29,7 @@ installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = i
 install_packages() {
 	local want missing=() p
 	command -v apt-get >/dev/null || die "This installs Debian packages, and there is no apt-get here." \
-		"Install PostgreSQL 15 or later with its server headers, pg_cron, jansson and perl's IPC::Run; then make, make install and make installcheck."
+		"Install PostgreSQL 15 or later with its server headers, pg_cron, jansson, vectorscan and perl's IPC::Run; then make, make install and make installcheck."
 	PGV=$(pg_version)
 	if [ -z "$PGV" ]; then
 		say "Reading the package lists ..."
@@ -38,7 +38,7 @@ install_packages() {
 	fi
 	[ -n "$PGV" ] || die "No PostgreSQL found among the packages."
 	[ "$PGV" -ge 15 ] || die "pg_revops needs PostgreSQL 15 or later; found $PGV."
-	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libipc-run-perl python3-jsonschema make gcc util-linux)
+	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libvectorscan-dev libipc-run-perl python3-jsonschema make gcc util-linux)
 	for p in "${want[@]}"; do installed "$p" || missing+=("$p"); done
 	if [ ${#missing[@]} -gt 0 ]; then
 		say "Installing ${missing[*]} ..."

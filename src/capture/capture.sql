@@ -354,6 +354,7 @@ BEGIN
         END;
     END LOOP;
     DELETE FROM revops.event_default d WHERE d.occurred_at < moment - keep;
+    DELETE FROM revops.event_intent i WHERE i.occurred_at < moment - keep;
     DELETE FROM revops.rejected_event r WHERE r.rejected_at < moment - keep;
     RETURN dropped;
 END $$;

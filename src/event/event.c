@@ -84,6 +84,8 @@ EventDecode(const Datum *values, const bool *isnull, const AttrNumber *map, Even
 	e->time_zone.data = NULL;
 	e->time_zone.len = 0;
 	memset(e->attributes, 0, sizeof(e->attributes));
+	e->nintents = 0;
+	e->intents = NULL;
 #undef COL
 }
 
@@ -164,6 +166,30 @@ RowStr(HeapTuple tup, TupleDesc desc, int i)
 	if (s.data != NULL)
 		s.data = memcpy(palloc(s.len + 1), s.data, s.len);
 	return s;
+}
+
+static bool wanted_intents = false;
+EventReader event_reader = NULL;
+
+void
+EventIntentsWant(void)
+{
+	wanted_intents = true;
+}
+
+bool
+EventIntentsWanted(void)
+{
+	return wanted_intents;
+}
+
+void
+EventListRead(EventList *list)
+{
+	if (!wanted_intents || event_reader == NULL)
+		return;
+	for (int i = 0; i < list->n; i++)
+		event_reader(&list->events[i]);
 }
 
 /* What conditions have asked for since this backend began */

@@ -16,6 +16,16 @@
 /* Properties of one owner that can be asked for by name; if more are, all are fetched. */
 #define EVENT_MAX_WANTED	1000
 
+/* An intent that an event's body shows; characters of the body */
+typedef struct EventIntent
+{
+	Str			intent;
+	double		confidence;
+	int			from;
+	int			to;
+	Str			evidence;
+} EventIntent;
+
 /*
  * One event, decoded. Strings point into the memory of whoever read it. person and account are raw in the row; the resolved
  * ones are after identify() and the person's account.
@@ -41,6 +51,8 @@ typedef struct Event
 	Datum		properties;		/* jsonb, perhaps toasted; 0: NULL */
 	Str			time_zone;		/* of the person, else of the account; data NULL: not known */
 	Datum		attributes[EVENT_ATTRIBUTES];	/* jsonb of the person, account, opportunity; 0: none, or nobody wants them */
+	int			nintents;		/* what its body shows, once it has been read */
+	EventIntent *intents;
 } Event;
 
 /* The order of time: (occurred_at, event_id). */
@@ -148,6 +160,16 @@ extern void EventResolve(EventList *list);
  * properties those that were asked for by name (a key, or a dotted path; data NULL: none).
  */
 extern void EventAttributesWant(SubjectKind owner, Str property);
+
+/*
+ * Who reads the words of events fills in their intents: of a history's when conditions look at them, which EventIntentsWant() says.
+ * EventListRead() does so for a list that is read back; the stream reads its batch itself. SPI must be connected.
+ */
+typedef void (*EventReader) (Event *e);
+extern EventReader event_reader;
+extern void EventIntentsWant(void);
+extern bool EventIntentsWanted(void);
+extern void EventListRead(EventList *list);
 
 extern Event *EventListAdd(EventList *list);
 

@@ -89,6 +89,7 @@ EventHistory(SubjectKind kind, Str subject, TimestampTz since, TimestampTz until
 	SqlRun(plan, args, NULL);
 	EventListTakeResult(list, consumed);
 	EventResolve(list);
+	EventListRead(list);
 	if (list->n > 1)
 		qsort(list->events, list->n, sizeof(Event), EventTimeCmp);
 	return list;

@@ -180,6 +180,7 @@ Run(Backtest *b, TimestampTz since, TimestampTz until)
 		old = MemoryContextSwitchTo(batch);
 		EventListTakeResult(&list, NULL);
 		EventResolve(&list);
+		EventListRead(&list);
 		for (int i = 0; i < list.n; i++)
 			StepEvent(b, &list.events[i]);
 		MemoryContextSwitchTo(old);

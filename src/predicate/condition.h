@@ -42,8 +42,11 @@ typedef struct Target
 	ValueClass	class;
 	SubjectKind owner;			/* FIELD_ATTRIBUTE: whose */
 	bool		nested;			/* FIELD_ATTRIBUTE: one of its properties */
+	bool		detected;		/* FIELD_PROPERTY: what the event's body shows counts like its property */
 	Str			name;			/* FIELD_ATTRIBUTE, FIELD_PROPERTY */
 } Target;
+
+#define INTENTS_PROPERTY	"intents"
 
 typedef enum Test
 {

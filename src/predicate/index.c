@@ -582,6 +582,13 @@ PredicateIndexLook(PredicateIndex *index, const Event *e, const int **ids)
 		if (properties != (Jsonb *) DatumGetPointer(e->properties))
 			pfree(properties);
 	}
+	if (e->nintents > 0 && index->paths->members > 0)
+	{
+		PathEntry  *entry = known_path_lookup(index->paths, StrFrom(INTENTS_PROPERTY));
+
+		for (int i = 0; entry != NULL && entry->source >= 0 && i < e->nintents; i++)
+			TakeString(index, entry->source, e->intents[i].intent);
+	}
 	if (index->nfound == 0)
 	{
 		*ids = index->any;

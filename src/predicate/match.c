@@ -205,6 +205,22 @@ JsonbPasses(const Condition *leaf, const JsonbValue *value)
 	return r;
 }
 
+/* An intent that the event's body shows passes */
+static bool
+DetectedPasses(const Condition *leaf, const Event *e)
+{
+	for (int i = 0; i < e->nintents; i++)
+	{
+		JsonbValue	value = {.type = jbvString};
+
+		value.val.string.val = (char *) e->intents[i].intent.data;
+		value.val.string.len = e->intents[i].intent.len;
+		if (ScalarPasses(leaf, &value))
+			return true;
+	}
+	return false;
+}
+
 static bool
 AttributePasses(const Condition *leaf, const Event *e)
 {
@@ -240,6 +256,8 @@ LeafPasses(const Condition *leaf, Look *look)
 		case FIELD_ATTRIBUTE:
 			return AttributePasses(leaf, e);
 		case FIELD_PROPERTY:
+			if (leaf->target.detected && DetectedPasses(leaf, e))
+				return true;
 			if (e->properties == (Datum) 0)
 				return false;
 			if (look->properties == NULL)

@@ -421,7 +421,10 @@ TargetNamed(Compiler *c, const char *key, const char *path)
 	{
 		target.field = FIELD_PROPERTY;
 		target.class = *key == 'i' ? CLASS_TEXT : CLASS_NUMBER;
-		target.name = StrFrom(*key == 'i' ? "intents" : "sentiment");
+		target.name = StrFrom(*key == 'i' ? INTENTS_PROPERTY : "sentiment");
+		target.detected = *key == 'i';
+		if (target.detected)
+			EventIntentsWant();
 	}
 	else if ((target.name = PropertyName(key)).data != NULL)
 	{

@@ -21,6 +21,7 @@
 #include "score/score.h"
 #include "score/signal.h"
 #include "stream/reader.h"
+#include "text/text.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -313,11 +314,13 @@ PassApply(Pass *pass, EventList *list, int from, int to)
 
 		if ((i & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
+		TextEvent(e, pass->lane, pass->lanes);
 		ScoreEvent(scores, e);
 		MomentPassEvent(moments, e);
 	}
 	ScoreFinish(scores, pass->consumed);
 	MomentPassFinish(moments, pass->consumed);
+	TextWrite(list, from, to, pass->lane, pass->lanes);
 	WriteMoments(pass, moments);
 	AnswerTasks(pass, list, from, to);
 	pass->memory = Max(pass->memory, MemoryContextMemAllocated(CurrentMemoryContext, true));

@@ -605,6 +605,11 @@ EventAttributesWant(SubjectKind owner, Str property)
 		abort();
 }
 
+void
+EventIntentsWant(void)
+{
+}
+
 const char *
 SubjectKindName(SubjectKind kind)
 {

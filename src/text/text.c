@@ -1,0 +1,786 @@
+/*
+ * text.c
+ *	  The SQL face of intents in texts: the published patterns of this database, and looks at texts and events with them.
+ *
+ * A publication is a set of intents and patterns, with the times of events that it is for. What an event's words show depends on the event and on
+ * the publication of its time alone, so it can be found again at any time, and a replay sees what the stream saw. The list of publications is
+ * read anew after an invalidation of revops.intent_publication; a matcher is made when the first text of its time comes, and few are
+ * kept. A stored form that another library or processor made is compiled anew, in memory.
+ */
+#include "text/text.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "predicate/predicate.h"
+#include "text/fold.h"
+#include "text/matcher.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
+
+#define MAX_MATCHERS	4
+
+typedef struct TextPublication
+{
+	int			no;
+	TimestampTz from;
+	TimestampTz until;
+	MemoryContext context;		/* NULL: its matcher is not made */
+	Matcher    *matcher;		/* NULL: its patterns do not compile any more */
+	uint64		used;
+} TextPublication;
+
+typedef struct TextCache
+{
+	MemoryContext context;
+	int			n;
+	TextPublication *publications;	/* ascending */
+	TimestampTz good_within;	/* read with an older snapshot, good for the transaction that began then only; 0: for all */
+} TextCache;
+
+static TextCache *cache = NULL;
+static Oid	cache_relid = InvalidOid;
+static bool cache_dirty = true;
+static uint64 uses = 0;
+
+/* where texts are folded: as long as the longest so far, and bounded */
+static char *folded = NULL;
+static int	folded_max = 0;
+
+static void
+RelationChanged(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == cache_relid)
+		cache_dirty = true;
+}
+
+/* A text column as a string of the current context; data NULL: NULL */
+static Str
+Column(int row, int column)
+{
+	return StrFrom(SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column));
+}
+
+static Datum
+Value(int row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+static Str *
+ColumnList(int row, int column, int *n)
+{
+	bool		isnull;
+	Datum		array = Value(row, column, &isnull);
+	Datum	   *values;
+	bool	   *nulls;
+	Str		   *list;
+
+	*n = 0;
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypePCopy(array), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
+	list = palloc((*n + 1) * sizeof(Str));
+	for (int i = 0; i < *n; i++)
+		list[i] = StrFrom(nulls[i] ? "" : TextDatumGetCString(values[i]));
+	return list;
+}
+
+static char *
+ToUtf8(const char *s)
+{
+	return s == NULL ? NULL : GetDatabaseEncoding() == PG_SQL_ASCII ? pstrdup(s) : pg_server_to_any(s, strlen(s), PG_UTF8);
+}
+
+/* The intents and patterns of a publication's documents; memory: the current context */
+static void
+ReadDocuments(Datum intents_json, Datum patterns_json, TextIntent **intents, int *nintents, TextPattern **patterns, int *npatterns)
+{
+	static SqlPlan read_intents = {
+		"SELECT x.intent, x.threshold, x.sides, x.channels"
+		" FROM jsonb_to_recordset($1) AS x(intent text, threshold float8, sides text[], channels text[])", 1, {JSONBOID}
+	};
+	static SqlPlan read_patterns = {
+		"SELECT x.i, x.n, x.include, x.kind = 'regex', x.lang, x.pattern, x.near, x.within"
+		" FROM jsonb_to_recordset($1) AS x(i int, n int, include boolean, kind text, lang text, pattern text, near text, within int)"
+		" WHERE x.i >= 0 AND x.i < $2 AND x.pattern IS NOT NULL", 2, {JSONBOID, INT4OID}
+	};
+	Datum		args[2] = {intents_json};
+	bool		isnull;
+
+	*nintents = (int) SqlRun(&read_intents, args, NULL);
+	*intents = palloc0((*nintents + 1) * sizeof(TextIntent));
+	for (int i = 0; i < *nintents; i++)
+	{
+		TextIntent *t = &(*intents)[i];
+
+		t->name = Column(i, 1);
+		t->threshold = DatumGetFloat8(Value(i, 2, &isnull));
+		t->sides = ColumnList(i, 3, &t->nsides);
+		t->channels = ColumnList(i, 4, &t->nchannels);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	args[0] = patterns_json;
+	args[1] = Int32GetDatum(*nintents);
+	*npatterns = (int) SqlRun(&read_patterns, args, NULL);
+	*patterns = MemoryContextAllocExtended(CurrentMemoryContext, (*npatterns + 1) * sizeof(TextPattern), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < *npatterns; i++)
+	{
+		TextPattern *p = &(*patterns)[i];
+
+		p->intent = DatumGetInt32(Value(i, 1, &isnull));
+		p->n = DatumGetInt32(Value(i, 2, &isnull));
+		p->include = DatumGetBool(Value(i, 3, &isnull));
+		p->kind = DatumGetBool(Value(i, 4, &isnull)) ? PATTERN_REGEX : PATTERN_LITERAL;
+		p->lang = Column(i, 5);
+		p->pattern = ToUtf8(Column(i, 6).data);
+		p->near = ToUtf8(Column(i, 7).data);
+		p->within = DatumGetInt32(Value(i, 8, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Make the matcher of a publication, in a context of its own */
+static void
+MakeMatcher(TextPublication *p)
+{
+	static SqlPlan plan = {
+		"SELECT intents, patterns, fingerprint, compiled FROM revops.intent_publication WHERE publication = $1", 1, {INT4OID}
+	};
+	Datum		arg = Int32GetDatum(p->no);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops text matcher", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TextIntent *intents;
+	TextPattern *patterns;
+	int			nintents,
+				npatterns;
+	bool		isnull;
+	Datum		documents[2];
+	bytea	   *stored = NULL;
+	const char *fault = NULL;
+
+	p->matcher = NULL;
+	if (SqlRun(&plan, &arg, NULL) > 0)
+	{
+		documents[0] = PointerGetDatum(PG_DETOAST_DATUM_COPY(Value(0, 1, &isnull)));
+		documents[1] = PointerGetDatum(PG_DETOAST_DATUM_COPY(Value(0, 2, &isnull)));
+		if (strcmp(Column(0, 3).data, MatcherFingerprint()) == 0)
+			stored = (bytea *) PG_DETOAST_DATUM_COPY(Value(0, 4, &isnull));
+		SPI_freetuptable(SPI_tuptable);
+		ReadDocuments(documents[0], documents[1], &intents, &nintents, &patterns, &npatterns);
+		if (stored != NULL)
+			p->matcher = MatcherMake(intents, nintents, patterns, npatterns, VARDATA(stored), VARSIZE(stored) - VARHDRSZ, &fault);
+		if (p->matcher == NULL)
+			p->matcher = MatcherMake(intents, nintents, patterns, npatterns, NULL, 0, &fault);
+		if (p->matcher == NULL)
+			ereport(WARNING,
+					(errcode(ERRCODE_INVALID_REGULAR_EXPRESSION),
+					 errmsg("publication %d of intents is left out: %s", p->no, fault ? fault : "its patterns do not compile"),
+					 errhint("Mend the pattern with revops.put_intent(), and SELECT revops.publish_intents().")));
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, cache->context);
+	p->context = context;
+}
+
+static void
+ReadPublications(void)
+{
+	static SqlPlan plan = {
+		"SELECT publication, valid_from, valid_to FROM revops.intent_publication WHERE valid_from < valid_to ORDER BY valid_from", 0
+	};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops text", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TextCache  *fresh = palloc0(sizeof(TextCache));
+	bool		isnull;
+
+	/* what changes from here on makes it dirty again */
+	cache_dirty = false;
+	cache_relid = RevopsRelid("intent_publication");
+	PG_TRY();
+	{
+		fresh->context = context;
+		fresh->good_within = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : 0;
+		fresh->n = (int) SqlRun(&plan, NULL, NULL);
+		fresh->publications = palloc0((fresh->n + 1) * sizeof(TextPublication));
+		for (int i = 0; i < fresh->n; i++)
+		{
+			TextPublication *p = &fresh->publications[i];
+
+			p->no = DatumGetInt32(Value(i, 1, &isnull));
+			p->from = DatumGetTimestampTz(Value(i, 2, &isnull));
+			p->until = DatumGetTimestampTz(Value(i, 3, &isnull));
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+	PG_CATCH();
+	{
+		cache_dirty = true;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	/* a publication never changes but for its end: matchers that are made stay */
+	if (cache != NULL)
+	{
+		for (int i = 0; i < fresh->n; i++)
+			for (int k = 0; k < cache->n; k++)
+			{
+				TextPublication *was = &cache->publications[k];
+
+				if (was->no == fresh->publications[i].no && was->from == fresh->publications[i].from && was->context != NULL)
+				{
+					fresh->publications[i].context = was->context;
+					fresh->publications[i].matcher = was->matcher;
+					fresh->publications[i].used = was->used;
+					MemoryContextSetParent(was->context, context);
+				}
+			}
+		MemoryContextDelete(cache->context);
+	}
+	MemoryContextSetParent(context, CacheMemoryContext);
+	cache = fresh;
+}
+
+/* The matcher for texts of that time; NULL: none. SPI must be connected. */
+static Matcher *
+MatcherFor(TimestampTz at)
+{
+	static bool listening = false;
+
+	if (!listening)
+	{
+		CacheRegisterRelcacheCallback(RelationChanged, (Datum) 0);
+		listening = true;
+	}
+	if (cache == NULL || cache_dirty || (cache->good_within != 0 && cache->good_within != GetCurrentTransactionStartTimestamp()))
+		ReadPublications();
+	for (int i = cache->n - 1; i >= 0; i--)
+	{
+		TextPublication *p = &cache->publications[i];
+
+		if (at < p->from || at >= p->until)
+			continue;
+		if (p->context == NULL)
+		{
+			TextPublication *oldest = NULL;
+			int			made = 0;
+
+			for (int k = 0; k < cache->n; k++)
+				if (cache->publications[k].context != NULL)
+				{
+					made++;
+					if (oldest == NULL || cache->publications[k].used < oldest->used)
+						oldest = &cache->publications[k];
+				}
+			if (made >= MAX_MATCHERS)
+			{
+				MemoryContextDelete(oldest->context);
+				oldest->context = NULL;
+				oldest->matcher = NULL;
+			}
+			MakeMatcher(p);
+		}
+		p->used = ++uses;
+		return p->matcher;
+	}
+	return NULL;
+}
+
+/* ---------- looking ---------- */
+
+/* The byte of a text where character n begins */
+static int
+ByteOfCharacter(const char *s, int len, int n)
+{
+	int			at = 0;
+
+	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII)
+	{
+		for (; at < len; at++)
+			if (((unsigned char) s[at] & 0xC0) != 0x80 && n-- == 0)
+				break;
+	}
+	else
+		while (at < len && n-- > 0)
+			at += pg_mblen(s + at);
+	return Min(at, len);
+}
+
+static int
+CountCharacters(const char *s, int from, int to)
+{
+	int			n = 0;
+
+	for (int i = from; i < to; i++)
+		n += ((unsigned char) s[i] & 0xC0) != 0x80;
+	return n;
+}
+
+/* What a text shows; memory: the current context. Only the first TEXT_MAX_BODY bytes are looked at. */
+static int
+Look(Matcher *m, const char *s, int len, Str side, Str channel, Str lang, EventIntent **intents)
+{
+	const char *utf8 = s;
+	const TextMatch *matches;
+	int			utf8_len,
+				n;
+
+	if (len >= TEXT_MAX_BODY)
+		len = pg_mbcliplen(s, len, TEXT_MAX_BODY);
+	utf8_len = len;
+	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+	{
+		utf8 = pg_server_to_any(s, len, PG_UTF8);
+		if (utf8 != s)
+			utf8_len = (int) strlen(utf8);
+	}
+	if (folded_max < FOLD_GROWTH * utf8_len + 2)
+	{
+		int			more = Max(FOLD_GROWTH * utf8_len + 2, 4096);
+
+		if (folded != NULL)
+			pfree(folded);
+		folded = NULL;
+		folded_max = 0;
+		folded = MemoryContextAlloc(TopMemoryContext, more);
+		folded_max = more;
+	}
+	n = MatcherLook(m, folded + 1, FoldText(utf8, utf8_len, folded + 1), side, channel, lang, &matches);
+	*intents = n > 0 ? palloc(n * sizeof(EventIntent)) : NULL;
+	for (int i = 0; i < n; i++)
+	{
+		EventIntent *e = &(*intents)[i];
+		const TextIntent *t = MatcherIntent(m, matches[i].intent);
+		int			start,
+					length;
+
+		e->intent.data = memcpy(palloc(t->name.len + 1), t->name.data, t->name.len + 1);
+		e->intent.len = t->name.len;
+		e->confidence = matches[i].confidence;
+		e->from = CountCharacters(folded + 1, 0, matches[i].from);
+		e->to = e->from + CountCharacters(folded + 1, matches[i].from, matches[i].to);
+		start = ByteOfCharacter(s, len, e->from);
+		length = ByteOfCharacter(s + start, len - start, Min(e->to - e->from, TEXT_MAX_EVIDENCE));
+		e->evidence.data = memcpy(palloc(length + 1), s + start, length);
+		e->evidence.len = length;
+	}
+	if (utf8 != s)
+		pfree((char *) utf8);
+	return n;
+}
+
+static void
+ReadEvent(Event *e)
+{
+	Matcher    *m;
+	text	   *body;
+
+	if (e->body == (Datum) 0 || e->ahead || e->intents != NULL || (m = MatcherFor(e->occurred_at)) == NULL)
+		return;
+	/* a little more than is looked at, so that a character at the cut is whole */
+	body = DatumGetTextPSlice(e->body, 0, GetDatabaseEncoding() == PG_UTF8 ? TEXT_MAX_BODY : TEXT_MAX_BODY + 8);
+	e->nintents = Look(m, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), e->side, e->channel, StrFrom(NULL), &e->intents);
+	if (body != (text *) DatumGetPointer(e->body))
+		pfree(body);
+}
+
+/* Who writes an event's intents: the lane of its person, else account, opportunity, rep, else the first one */
+static bool
+Mine(const Event *e, int lane, int lanes)
+{
+	if (lanes <= 1)
+		return true;
+	for (int kind = 0; kind < SUBJECT_KINDS; kind++)
+	{
+		Str			subject = EventSubject(e, kind);
+
+		if (subject.data != NULL)
+			return SubjectLane(kind, subject, lanes) == lane;
+	}
+	return lane == 0;
+}
+
+void
+TextEvent(Event *e, int lane, int lanes)
+{
+	if (e->body != (Datum) 0 && (EventIntentsWanted() || Mine(e, lane, lanes)))
+		ReadEvent(e);
+}
+
+#define WRITE_COLUMNS	12
+
+void
+TextWrite(const EventList *list, int from, int to, int lane, int lanes)
+{
+	static SqlPlan write = {
+		"INSERT INTO revops.event_intent (event_id, occurred_at, person, account, opportunity, rep, side, channel, intent, confidence, method, span,"
+		" evidence)"
+		" SELECT x.event_id, x.occurred_at, x.person, x.account, x.opportunity, x.rep, x.side, x.channel, x.intent, x.confidence, 'pattern',"
+		" x.span::int4range, x.evidence FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+		" AS x(event_id, occurred_at, person, account, opportunity, rep, side, channel, intent, confidence, span, evidence)",
+		WRITE_COLUMNS, {UUIDARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	static const Oid types[WRITE_COLUMNS] = {UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID,
+	TEXTOID, TEXTOID};
+	MemoryContext context,
+				old;
+	Datum	   *v[WRITE_COLUMNS];
+	bool	   *null[WRITE_COLUMNS];
+	Datum		args[WRITE_COLUMNS];
+	int			dims[1] = {0},
+				lbs[1] = {1};
+	int			n = 0;
+
+	for (int i = from; i < to; i++)
+		if (list->events[i].nintents > 0 && Mine(&list->events[i], lane, lanes))
+			n += list->events[i].nintents;
+	if (n == 0)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "revops event intents", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	for (int k = 0; k < WRITE_COLUMNS; k++)
+	{
+		v[k] = MemoryContextAllocHuge(context, n * sizeof(Datum));
+		null[k] = palloc0(n * sizeof(bool));
+	}
+	n = 0;
+	for (int i = from; i < to; i++)
+	{
+		const Event *e = &list->events[i];
+		const Str	keys[6] = {e->raw_person, e->account, e->opportunity, e->rep, e->side, e->channel};
+		Datum		texts[6];
+		bool		nulls[6];
+
+		if (e->nintents == 0 || !Mine(e, lane, lanes))
+			continue;
+		for (int k = 0; k < 6; k++)
+		{
+			nulls[k] = keys[k].data == NULL;
+			texts[k] = nulls[k] ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(keys[k].data, keys[k].len));
+		}
+		for (int j = 0; j < e->nintents; j++, n++)
+		{
+			const EventIntent *x = &e->intents[j];
+
+			v[0][n] = UUIDPGetDatum(&e->event_id);
+			v[1][n] = TimestampTzGetDatum(e->occurred_at);
+			for (int k = 0; k < 6; k++)
+			{
+				v[2 + k][n] = texts[k];
+				null[2 + k][n] = nulls[k];
+			}
+			v[8][n] = PointerGetDatum(cstring_to_text_with_len(x->intent.data, x->intent.len));
+			v[9][n] = Float8GetDatum(x->confidence);
+			v[10][n] = CStringGetTextDatum(psprintf("[%d,%d)", x->from, x->to));
+			v[11][n] = PointerGetDatum(cstring_to_text_with_len(x->evidence.data, x->evidence.len));
+		}
+	}
+	dims[0] = n;
+	for (int k = 0; k < WRITE_COLUMNS; k++)
+		args[k] = PointerGetDatum(construct_md_array(v[k], null[k], 1, dims, lbs, types[k], k == 0 ? UUID_LEN : k == 1 || k == 9 ? 8 : -1,
+													 k == 1 || k == 9, k == 0 ? TYPALIGN_CHAR : k == 1 || k == 9 ? TYPALIGN_DOUBLE : TYPALIGN_INT));
+	SqlRun(&write, args, NULL);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+static Str
+TextArgument(FunctionCallInfo fcinfo, int i)
+{
+	return PG_ARGISNULL(i) ? StrFrom(NULL) : StrFrom(text_to_cstring(PG_GETARG_TEXT_PP(i)));
+}
+
+/* detect_intents(body text, side text, channel text, lang text) -> setof (intent, confidence, method, span, evidence) */
+PG_FUNCTION_INFO_V1(detect_intents);
+Datum
+detect_intents(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	EventIntent *intents;
+	Matcher    *m;
+	text	   *body;
+	int			n,
+				level;
+	TypeCacheEntry *range;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+	level = SqlConnect();
+	m = MatcherFor(RevopsNow());
+	SqlFinish(level);
+	if (m == NULL)
+		return (Datum) 0;
+	body = PG_GETARG_TEXT_PP(0);
+	n = Look(m, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
+	range = lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[5];
+		bool		nulls[5] = {false};
+		RangeBound	lower = {.val = Int32GetDatum(intents[i].from), .inclusive = true, .lower = true};
+		RangeBound	upper = {.val = Int32GetDatum(intents[i].to), .inclusive = false, .lower = false};
+
+		values[0] = PointerGetDatum(cstring_to_text_with_len(intents[i].intent.data, intents[i].intent.len));
+		values[1] = Float8GetDatum(intents[i].confidence);
+		values[2] = CStringGetTextDatum("pattern");
+		values[3] = RangeTypePGetDatum(make_range(range, &lower, &upper, false
+#if PG_VERSION_NUM >= 160000	/* 16 added the soft error context */
+												  ,NULL
+#endif
+												  ));
+		values[4] = PointerGetDatum(cstring_to_text_with_len(intents[i].evidence.data, intents[i].evidence.len));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* ---------- putting and publishing ---------- */
+
+/* compile_intents(intents jsonb, patterns jsonb) -> bytea: each pattern checked, then all compiled */
+PG_FUNCTION_INFO_V1(compile_intents);
+Datum
+compile_intents(PG_FUNCTION_ARGS)
+{
+	TextIntent *intents;
+	TextPattern *patterns;
+	int			nintents,
+				npatterns;
+	const char *fault;
+	Matcher    *m;
+	char	   *bytes;
+	bytea	   *result;
+	Size		len;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops text compile", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int			level = SqlConnect();
+
+	MemoryContextSwitchTo(context);
+	ReadDocuments(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), &intents, &nintents, &patterns, &npatterns);
+	SqlFinish(level);
+	MemoryContextSwitchTo(context);
+	if (npatterns > TEXT_MAX_PATTERNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("there are %d patterns, the most is %d", npatterns, TEXT_MAX_PATTERNS)));
+	for (int i = 0; i < npatterns; i++)
+	{
+		const TextPattern *p = &patterns[i];
+		int			at;
+
+		CHECK_FOR_INTERRUPTS();
+		fault = PatternFault(p->kind, p->pattern, &at);
+		if (fault == NULL && p->near != NULL)
+			fault = PatternFault(PATTERN_LITERAL, p->near, &at);
+		if (fault != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_REGULAR_EXPRESSION),
+					 errmsg("pattern %d of intent \"%s\" cannot be used: %s", p->n, intents[p->intent].name.data, fault),
+					 at > 0 ? errdetail("It is at character %d of \"%s\".", at, pg_any_to_server(p->pattern, strlen(p->pattern), PG_UTF8)) : 0,
+					 errhint("Mend the pattern with revops.put_intent(). What was published before stays in use.")));
+	}
+	m = MatcherMake(intents, nintents, patterns, npatterns, NULL, 0, &fault);
+	if (m == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_REGULAR_EXPRESSION),
+				 errmsg("the patterns cannot be used together: %s", fault),
+				 errhint("Mend them with revops.put_intent(). What was published before stays in use.")));
+	bytes = MatcherStore(m, &len);
+	if (len > MaxAllocSize - VARHDRSZ)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the compiled patterns have %zu bytes, more than can be stored", len)));
+	MemoryContextSwitchTo(old);
+	result = palloc(len + VARHDRSZ);
+	SET_VARSIZE(result, len + VARHDRSZ);
+	memcpy(VARDATA(result), bytes, len);
+	MemoryContextDelete(context);
+	PG_RETURN_BYTEA_P(result);
+}
+
+/* text_fingerprint() -> text */
+PG_FUNCTION_INFO_V1(text_fingerprint);
+Datum
+text_fingerprint(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(MatcherFingerprint()));
+}
+
+#define DEFINITION_MAX_PATTERNS	1000
+#define DEFINITION_MAX_TEXT		2000
+#define DEFINITION_MAX_EXAMPLE	10000
+
+static void
+CheckNames(const JsonDoc *doc, const json_t *list, const char *path, const char *const *known, const char *expected)
+{
+	if (list == NULL)
+		return;
+	if (!json_is_array(list) || json_array_size(list) == 0)
+		JsonDocError(doc, path, expected);
+	for (size_t i = 0; i < json_array_size(list); i++)
+	{
+		const char *at = JsonPathAt(doc, path, i);
+		char	   *name = JsonString(doc, json_array_get(list, i), at, REVOPS_MAX_KEY, expected);
+		int			k = 0;
+
+		while (known != NULL && known[k] != NULL && strcmp(known[k], name) != 0)
+			k++;
+		if (known != NULL && known[k] == NULL)
+			JsonDocError(doc, at, expected);
+	}
+}
+
+static void
+CheckLang(const JsonDoc *doc, const char *lang, const char *path)
+{
+	size_t		len = strlen(lang);
+
+	if (len < 2 || len > 8 || strspn(lang, "abcdefghijklmnopqrstuvwxyz-") != len)
+		JsonDocError(doc, path, "the name of a language, like \"zh\" or \"en\"");
+}
+
+/* A pattern's text at `path`, which must be usable */
+static void
+CheckPattern(const JsonDoc *doc, const json_t *node, const char *path, PatternKind kind)
+{
+	int			at;
+	const char *fault;
+
+	(void) JsonString(doc, node, path, TEXT_MAX_PATTERN, "text of 1 to " CppAsString2(TEXT_MAX_PATTERN) " bytes");
+	fault = PatternFault(kind, json_string_value(node), &at);
+	if (fault != NULL)
+		JsonDocFault(doc, path, at > 0 ? psprintf("%s (character %d of the pattern)", fault, at) : fault);
+}
+
+static void
+CheckPatterns(const JsonDoc *doc, const json_t *list, const char *list_path)
+{
+	static const char *const keys[] = {"lang", "include", "exclude", "regex", "exclude_regex", "near", "within", NULL};
+
+	if (list == NULL)
+		return;
+	if (!json_is_array(list) || json_array_size(list) > DEFINITION_MAX_PATTERNS)
+		JsonDocError(doc, list_path, "an array of at most " CppAsString2(DEFINITION_MAX_PATTERNS) " patterns");
+	for (size_t i = 0; i < json_array_size(list); i++)
+	{
+		const char *path = JsonPathAt(doc, list_path, i);
+		const json_t *p = json_array_get(list, i);
+		int			kinds = 0;
+		bool		literal = false;
+
+		if (!json_is_object(p))
+			JsonDocError(doc, path, "an object with one of include, exclude, regex and exclude_regex");
+		JsonKeys(doc, p, path, keys);
+		for (int k = 1; k <= 4; k++)
+			if (json_object_get(p, keys[k]) != NULL)
+			{
+				kinds++;
+				literal = k <= 2;
+			}
+		if (kinds != 1)
+			JsonDocError(doc, path, "exactly one of include, exclude, regex and exclude_regex");
+		for (int k = 1; k <= 4; k++)
+			if (json_object_get(p, keys[k]) != NULL)
+				CheckPattern(doc, json_object_get(p, keys[k]), JsonPath(doc, path, keys[k]), literal ? PATTERN_LITERAL : PATTERN_REGEX);
+		if (json_object_get(p, "lang") != NULL)
+		{
+			const char *at = JsonPath(doc, path, "lang");
+
+			CheckLang(doc, JsonString(doc, json_object_get(p, "lang"), at, 8, "the name of a language, like \"zh\" or \"en\""), at);
+		}
+		if ((json_object_get(p, "near") == NULL) != (json_object_get(p, "within") == NULL))
+			JsonDocError(doc, path, "both near and within, or neither");
+		if (json_object_get(p, "near") != NULL)
+		{
+			if (!literal)
+				JsonDocFault(doc, JsonPath(doc, path, "near"), "near goes with include or exclude, not with a regular expression");
+			CheckPattern(doc, json_object_get(p, "near"), JsonPath(doc, path, "near"), PATTERN_LITERAL);
+			(void) JsonInteger(doc, json_object_get(p, "within"), JsonPath(doc, path, "within"), 0, TEXT_MAX_WITHIN);
+		}
+	}
+}
+
+static void
+CheckExamples(const JsonDoc *doc, const json_t *examples, const char *examples_path)
+{
+	static const char *const keys[] = {"positive", "negative", NULL};
+	const char *lang;
+	json_t	   *both;
+
+	if (examples == NULL)
+		return;
+	if (!json_is_object(examples))
+		JsonDocError(doc, examples_path, "an object of languages, each with positive and negative");
+	json_object_foreach((json_t *) examples, lang, both)
+	{
+		const char *path = JsonPath(doc, examples_path, lang);
+
+		CheckLang(doc, lang, path);
+		if (!json_is_object(both))
+			JsonDocError(doc, path, "an object with positive and negative");
+		JsonKeys(doc, both, path, keys);
+		for (int k = 0; k < 2; k++)
+		{
+			const json_t *list = json_object_get(both, keys[k]);
+			const char *list_path = JsonPath(doc, path, keys[k]);
+
+			if (list != NULL && (!json_is_array(list) || json_array_size(list) > DEFINITION_MAX_PATTERNS))
+				JsonDocError(doc, list_path, "an array of at most " CppAsString2(DEFINITION_MAX_PATTERNS) " texts");
+			for (size_t i = 0; list != NULL && i < json_array_size(list); i++)
+				(void) JsonString(doc, json_array_get(list, i), JsonPathAt(doc, list_path, i), DEFINITION_MAX_EXAMPLE,
+								  "text of 1 to " CppAsString2(DEFINITION_MAX_EXAMPLE) " bytes");
+		}
+	}
+}
+
+/* check_intent(intent text, definition text): ERROR that names the place unless it can be used */
+PG_FUNCTION_INFO_V1(check_intent);
+Datum
+check_intent(PG_FUNCTION_ARGS)
+{
+	static const char *const keys[] = {"title", "title_zh", "description", "description_zh", "topic", "sides", "channels", "threshold", "first",
+	"patterns", "examples", "intent", NULL};
+	static const char *const sides[] = {"customer", "rep", "system", NULL};
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	JsonDoc    *doc = JsonDocOpen(psprintf("intent \"%s\"", name), text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	const json_t *threshold;
+
+	if (*name == '\0' || strlen(name) > 200)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the name of an intent has 1 to 200 bytes, this one has %zu", strlen(name))));
+	if (!json_is_object(doc->root))
+		JsonDocError(doc, "$", "an object");
+	JsonKeys(doc, doc->root, "$", keys);
+	for (int k = 0; k < 5; k++)
+		if (json_object_get(doc->root, keys[k]) != NULL)
+			(void) JsonString(doc, json_object_get(doc->root, keys[k]), JsonPath(doc, "$", keys[k]), DEFINITION_MAX_TEXT,
+							  "text of 1 to " CppAsString2(DEFINITION_MAX_TEXT) " bytes");
+	if (json_object_get(doc->root, "intent") != NULL && strcmp(name, JsonString(doc, json_object_get(doc->root, "intent"), "$.intent", 200, "the intent's name")) != 0)
+		JsonDocError(doc, "$.intent", "the name of the intent that is put");
+	CheckNames(doc, json_object_get(doc->root, "sides"), "$.sides", sides, "an array of some of customer, rep, system");
+	CheckNames(doc, json_object_get(doc->root, "channels"), "$.channels", NULL, "an array of channels");
+	threshold = json_object_get(doc->root, "threshold");
+	if (threshold != NULL && (!json_is_number(threshold) || json_number_value(threshold) < 0 || json_number_value(threshold) > 1))
+		JsonDocError(doc, "$.threshold", "a number from 0 to 1");
+	if (json_object_get(doc->root, "first") != NULL && !json_is_boolean(json_object_get(doc->root, "first")))
+		JsonDocError(doc, "$.first", "true or false");
+	CheckPatterns(doc, json_object_get(doc->root, "patterns"), "$.patterns");
+	CheckExamples(doc, json_object_get(doc->root, "examples"), "$.examples");
+	PG_RETURN_VOID();
+}
+
+void
+TextInit(void)
+{
+	event_reader = ReadEvent;
+}

@@ -1,0 +1,21 @@
+/*
+ * text.h
+ *	  What people write shows intents: patterns that a sales team writes itself.
+ */
+#ifndef REVOPS_TEXT_H
+#define REVOPS_TEXT_H
+
+#include "event/event.h"
+
+extern void TextInit(void);
+
+/*
+ * Fill in the intents that the event's body shows, by the patterns that were published for its time, where this lane writes them or a condition
+ * looks at them. Memory: the current context. SPI must be connected.
+ */
+extern void TextEvent(Event *e, int lane, int lanes);
+
+/* Write the intents of the events [from, to) that are this lane's to write. */
+extern void TextWrite(const EventList *list, int from, int to, int lane, int lanes);
+
+#endif							/* REVOPS_TEXT_H */
