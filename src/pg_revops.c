@@ -5,6 +5,7 @@
 #include "base/base.h"
 #include "board/board.h"
 #include "capture/capture.h"
+#include "learn/learn.h"
 #include "moment/moment.h"
 #include "predicate/predicate.h"
 #include "stream/stream.h"
@@ -21,6 +22,7 @@ _PG_init(void)
 {
 	RevopsBaseInit();
 	PredicateInit();
+	LearnInit();
 	CaptureInit();
 	TextInit();
 	MomentInit();

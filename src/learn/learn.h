@@ -1,0 +1,178 @@
+/*
+ * learn.h
+ *	  Models trained inside the database: linear classifiers of texts.
+ *
+ * Pure: feature.c (a text's features), solver.c (dual coordinate descent), calibrate.c (probabilities, threshold), blob.c (the stored form and
+ * scoring with it). SQL faces: train.c, classify.c; store.c keeps the loaded models.
+ */
+#ifndef REVOPS_LEARN_H
+#define REVOPS_LEARN_H
+
+#include "base/base.h"
+
+#include <math.h>
+
+#define LEARN_MAX_NAME		200		/* bytes of a model's or label's name */
+#define LEARN_MAX_LABELS	4096
+#define LEARN_MAX_EXAMPLES	10000000
+#define LEARN_MAX_CHARS		20000	/* of a text; what follows does not count */
+#define LEARN_MAX_PAIRED	40		/* the first distinct words of a text, of which pairs are made */
+#define LEARN_MAX_CHAR_GRAM	8
+#define LEARN_BLOCK			16		/* labels that are solved at once: a cache line of weights */
+
+#define LEARN_AHEAD			16		/* features whose weights are asked for before they are needed; as many lie behind a Dataset's last */
+
+#define LEARN_DEFAULT_TRAIN_MEMORY	(1024 * 1024)	/* kB */
+#define LEARN_MIN_TRAIN_MEMORY		1024
+#define LEARN_MAX_TRAIN_MEMORY		MAX_KILOBYTES
+
+/* What is taken from a text. */
+typedef struct FeatureKinds
+{
+	int32		words;			/* 1: single words; 2: also neighbours */
+	int32		pairs;			/* pairs of words, whatever lies between */
+	int32		char_min;		/* runs of characters; char_max 0: none */
+	int32		char_max;
+} FeatureKinds;
+
+/* The features of one text: hashes, with repetitions. Reused from text to text. */
+typedef struct Features
+{
+	uint32	   *hash;
+	int			n;
+	int			size;
+	uint32	   *chars;			/* the folded text, as code points */
+	int			nchars;
+	int			chars_size;
+	uint32	   *word;			/* hashes of its words */
+	int			nwords;
+	int			words_size;
+} Features;
+
+extern void FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int len);
+extern void FeaturesFree(Features *f);
+
+/* Examples as rows of (feature, value), and what is learned from them. */
+typedef struct Dataset
+{
+	int			n;
+	int			nlabels;
+	int			nfeatures;
+	size_t	   *start;			/* n + 1 */
+	uint32	   *feature;
+	float	   *value;
+	int32	   *label;			/* -1: out of scope, an example of none */
+} Dataset;
+
+typedef enum LearnLoss
+{
+	LOSS_SQUARED_HINGE,
+	LOSS_LOGISTIC
+} LearnLoss;
+
+typedef struct SolverOptions
+{
+	LearnLoss	loss;
+	double		cost;			/* C: of an example's loss against half the squared norm */
+	double		tolerance;		/* of the largest projected gradient */
+	int			max_epochs;
+	uint64		seed;
+} SolverOptions;
+
+/* One block of up to LEARN_BLOCK labels: one-vs-rest, solved side by side. */
+typedef struct SolverBlock
+{
+	int			first;			/* label */
+	int			n;
+	float	   *w;				/* (nfeatures + 1) * LEARN_BLOCK; the last row is the intercept */
+	float	   *alpha;			/* examples * LEARN_BLOCK */
+	int			epochs;
+} SolverBlock;
+
+/* `use` (NULL: all) says which examples count. Goes on from the block's w and alpha, zero at first. */
+extern void SolverRun(const Dataset *data, const bool *use, const SolverOptions *options, SolverBlock *block);
+extern void SolverScores(const Dataset *data, int i, const SolverBlock *block, float *scores);
+extern double SolverObjective(const Dataset *data, const SolverOptions *options, const SolverBlock *block);
+
+/* calibrate.c: scores are n rows of nlabels; label -1 is out of scope */
+extern double CalibrateScale(const float *scores, const int32 *label, int n, int nlabels);
+extern void CalibrateProbabilities(const float *scores, int n, double scale, double *p);
+extern double CalibrateThreshold(const float *scores, const int32 *label, int n, int nlabels, double keep);
+extern double CalibrationError(const double *confidence, const bool *right, int n);
+
+/* blob.c: a model as it is stored, which is as it is used: without pointers */
+#define BLOB_MAGIC		0x314C5652	/* "RVL1" on a machine of the same byte order */
+
+typedef struct ModelBlob
+{
+	uint32		magic;
+	uint32		crc;			/* of all that follows */
+	uint64		size;
+	uint32		nlabels;
+	uint32		stride;			/* weights in a row: nlabels, rounded up */
+	uint32		nfeatures;
+	uint32		nrows;			/* the first ones, which weigh anything; the others count for a text's norm only */
+	uint32		nslots;			/* a power of two */
+	FeatureKinds kinds;
+	float		scale;			/* of scores, before the softmax */
+	float		threshold;		/* a best score below it: the model abstains */
+	uint64		label_at;		/* offsets: uint32[nlabels + 1] and the text */
+	uint64		label_text_at;
+	uint64		unit_at;		/* float[stride]: what a weight of 1 stands for */
+	uint64		bias_at;		/* float[stride] */
+	uint64		idf_at;			/* float[nfeatures] */
+	uint64		slot_at;		/* BlobSlot[nslots] */
+	uint64		weight_at;		/* int8[nrows * stride] */
+} ModelBlob;
+
+typedef struct BlobSlot
+{
+	uint32		hash;
+	uint32		feature;		/* + 1; 0: free */
+} BlobSlot;
+
+#define BLOB_AT(blob, offset)	((char *) (blob) + (offset))
+
+extern int	BlobStride(int nlabels);
+
+/* weight: int8[nfeatures * stride]; unit, bias: float[stride]. In the current context; scale and threshold are the caller's to set. */
+extern ModelBlob *BlobBuild(const FeatureKinds *kinds, int nlabels, char **labels, uint32 nfeatures, const uint32 *hash, const float *idf,
+							const int8 *weight, const float *unit, const float *bias);
+extern void BlobSeal(ModelBlob *blob);
+extern const char *BlobFault(const ModelBlob *blob, size_t size);	/* NULL: sound */
+extern const char *BlobLabel(const ModelBlob *blob, int label, int *len);
+
+/* What scoring needs besides the model; reused. */
+typedef struct Scratch
+{
+	Features	features;
+	uint32	   *feature;		/* distinct features of the text */
+	uint16	   *count;			/* per feature of the model, zero between texts */
+	float	   *score;
+	uint32		feature_size;
+	uint32		count_size;
+	uint32		score_size;
+} Scratch;
+
+/* Scores of a text, in scratch->score; false: it has no feature that the model knows */
+extern bool BlobScore(const ModelBlob *blob, Scratch *scratch, const char *utf8, int len);
+extern float LearnTf(uint32 count);
+
+/* store.c: the deployed model of that name, or one version of it (0: the deployed); ERROR if there is none */
+extern const ModelBlob *ModelGet(const char *model, int version);
+
+/* classify.c: a text's probabilities by label; *best: the best label; false where the model abstains */
+extern bool ModelPredict(const ModelBlob *blob, const char *body, int len, double *p, int *best);
+
+extern int	learn_train_memory;
+extern int	learn_model_memory;
+extern void LearnInit(void);
+
+/* Vector code: the same operations in the same order on every machine, wider where it can be. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define LEARN_VECTOR __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#else
+#define LEARN_VECTOR
+#endif
+
+#endif							/* REVOPS_LEARN_H */
