@@ -26,7 +26,8 @@ KEYS = ("intent", "title", "title_zh", "description", "description_zh", "sides",
 OPTIONAL = ("first",)
 KINDS = ("include", "exclude", "regex", "exclude_regex")
 LEAST = {"positive": 3, "negative": 2}
-MAX_PATTERN = 300
+MAX_PATTERN = 200
+MAX_LINE = 240
 MAX_REPEAT = 30
 MAX_WITHIN = 60
 
@@ -141,8 +142,8 @@ class Checker:
                     line.encode("gb2312")
                 except UnicodeEncodeError as e:
                     self.fault("%s line %d" % (name, n), "%r is not in GB 2312" % line[e.start])
-                if len(line) > 160:
-                    self.fault("%s line %d" % (name, n), "is longer than 160 characters")
+                if len(line) > MAX_LINE:
+                    self.fault("%s line %d" % (name, n), "is longer than %d characters" % MAX_LINE)
             try:
                 pack = json.loads(text)
                 ascii_part = json.loads("\n".join(x for x in text.split("\n") if x.isascii()))
