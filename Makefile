@@ -8,6 +8,7 @@ PGFILEDESC   = "pg_revops - a sales team's real-time hub"
 ROOMS        = base event decay predicate calendar learn capture score text moment analysis task board stream worker
 OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)) $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c))))
 SQL_SHARES   = $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.sql))) src/grants.sql
+PACK         = $(sort $(wildcard src/text/pack/*.json))
 DATA_built   = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
@@ -30,8 +31,10 @@ ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 endif
 
-$(EXTENSION)--$(EXTVERSION).sql: $(SQL_SHARES) Makefile
+$(EXTENSION)--$(EXTVERSION).sql: $(SQL_SHARES) $(PACK) src/text/pack.awk Makefile
 	@printf '%s\n' '\echo Use "CREATE EXTENSION pg_revops" to load this file. \quit' > $@
 	cat $(SQL_SHARES) >> $@
+	@for f in $(PACK); do LC_ALL=C awk -v topic=$$(basename $$f .json) -f src/text/pack.awk $$f || exit 1; done >> $@
+	@echo 'DROP FUNCTION revops.add_pack(text, text);' >> $@
 
 $(OBJS): $(wildcard src/*.h src/*/*.h)

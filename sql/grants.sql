@@ -14,8 +14,8 @@ SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'revops'::regnamespa
    AND obj_description(oid, 'pg_class') IS NULL ORDER BY 1;
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
  WHERE c.relnamespace = 'revops'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND col_description(c.oid, a.attnum) IS NULL ORDER BY 1, 2;
--- every table of data is dumped; the templates are the extension's own
-SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'revops'::regnamespace AND relkind = 'r' AND c.relname NOT LIKE 'event\_2%' AND c.relname <> 'rule_template'
+-- every table of data is dumped; the templates and the starter pack are the extension's own
+SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'revops'::regnamespace AND relkind = 'r' AND c.relname NOT LIKE 'event\_2%' AND c.relname NOT IN ('rule_template', 'intent_pack')
    AND NOT EXISTS (SELECT FROM pg_extension e WHERE extname = 'pg_revops' AND c.oid = ANY (extconfig)) ORDER BY 1;
 
 SET ROLE revops_test_nobody;
