@@ -40,5 +40,4 @@ END $$;
 -- revops_app: writes events, works on cards
 GRANT INSERT (event_id, occurred_at, received_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
     ON revops.event TO revops_app;
-GRANT SELECT ON revops.model, revops.model_version, revops.moment, revops.task, revops.task_plan, revops.calendar, revops.rule_template TO revops_app, revops_reader;
-GRANT SELECT ON revops.moment, revops.task, revops.task_plan, revops.calendar, revops.rule_template, revops.intent_pack TO revops_app, revops_reader;
+GRANT SELECT ON revops.model, revops.model_version, revops.moment, revops.task, revops.task_plan, revops.calendar, revops.rule_template, revops.intent_pack TO revops_app, revops_reader;
