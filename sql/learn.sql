@@ -78,6 +78,22 @@ SET client_min_messages = notice;
 SELECT revops.train('tiny', 'classify', $$SELECT t AS text, l AS label FROM (VALUES ('yes', 'x'), ('no', 'y'), ('', 'y'), (NULL, 'x'), ('?', 'y'), ('none', NULL)) v(t, l)$$);
 SET client_min_messages = warning;
 
+-- in parallel plans
+CREATE TABLE public.texts AS SELECT text FROM said, generate_series(1, 20);
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT count(revops.best_label('topics', text)) FROM public.texts;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+DROP TABLE public.texts;
+
+-- training can be cancelled
+SET statement_timeout = '300ms';
+SELECT revops.train('bad', 'classify', 'SELECT md5(g::text) AS text, g % 100 AS label FROM generate_series(1, 200000) g');
+RESET statement_timeout;
+
 -- errors
 SELECT revops.train('bad', 'classify', $$SELECT 'a' AS text, 'x' AS label$$);
 SELECT revops.train('bad', 'classify', $$SELECT 'a' AS text, 'x' AS label WHERE false$$);

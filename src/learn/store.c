@@ -36,13 +36,15 @@ static uint64 clock_hand = 0;
 static Oid	model_relid = InvalidOid;
 static Oid	version_relid = InvalidOid;
 static Loaded *latest = NULL;
-static TimestampTz good_within = 0;
+static uint64 changes = 0;
+static TimestampTz good_within = 0;	/* read with an older snapshot, good for the transaction that began then only; 0: for all */
 
 static void
 RelationChanged(Datum arg, Oid relid)
 {
 	if (relid != InvalidOid && relid != model_relid && relid != version_relid)
 		return;
+	changes++;
 	for (int i = 0; i < STORE_ENTRIES; i++)
 		entries[i].current = false;
 }
@@ -186,7 +188,6 @@ ModelGet(const char *model, int version)
 		CacheRegisterRelcacheCallback(RelationChanged, (Datum) 0);
 		listening = true;
 	}
-	/* an older snapshot may see an older version: what it read is good for its transaction only */
 	if (good_within != 0 && good_within != GetCurrentTransactionStartTimestamp())
 	{
 		good_within = 0;
@@ -202,11 +203,13 @@ ModelGet(const char *model, int version)
 	}
 	if (entry == NULL || !entry->current)
 	{
+		uint64		before = changes;
+
 		if (strlen(model) > LEARN_MAX_NAME)
 			NoModel(model, version);
 		entry = Refresh(entry, model, version);
-		/* what changed while it was read makes it stale again at the next look: invalidations are taken when locks are */
-		entry->current = true;
+		/* what changed while it was read may be what it did not see yet */
+		entry->current = changes == before;
 		if (IsolationUsesXactSnapshot())
 			good_within = GetCurrentTransactionStartTimestamp();
 	}
