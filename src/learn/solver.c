@@ -16,8 +16,10 @@
 
 #define MARGIN_MIN	1e-8		/* of a logistic alpha from its bounds 0 and C, relative to C */
 
-/* The labels of a block, side by side. */
-typedef float Lanes __attribute__((vector_size(LEARN_BLOCK * sizeof(float)), aligned(4), may_alias));
+/* Half of the labels of a block, side by side: as wide as a register can be. */
+#define HALF	(LEARN_BLOCK / 2)
+
+typedef float Lanes __attribute__((vector_size(HALF * sizeof(float)), aligned(4), may_alias));
 
 #define ROW(w, feature)	((Lanes *) ((w) + (size_t) (feature) * LEARN_BLOCK))
 
@@ -25,24 +27,36 @@ typedef float Lanes __attribute__((vector_size(LEARN_BLOCK * sizeof(float)), ali
 LEARN_VECTOR static void
 Scores(const uint32 *feature, const float *value, size_t n, const float *w, uint32 intercept, float *scores)
 {
-	Lanes		s = *ROW(w, intercept);
+	Lanes		low = ROW(w, intercept)[0];
+	Lanes		high = ROW(w, intercept)[1];
 
 	for (size_t j = 0; j < n; j++)
 	{
+		const Lanes *row = ROW(w, feature[j]);
+
 		__builtin_prefetch(ROW(w, feature[j + LEARN_AHEAD]));
-		s += value[j] * *ROW(w, feature[j]);
+		low += value[j] * row[0];
+		high += value[j] * row[1];
 	}
-	*(Lanes *) scores = s;
+	((Lanes *) scores)[0] = low;
+	((Lanes *) scores)[1] = high;
 }
 
 LEARN_VECTOR static void
 Add(const uint32 *feature, const float *value, size_t n, float *w, uint32 intercept, const float *delta)
 {
-	Lanes		d = *(const Lanes *) delta;
+	Lanes		low = ((const Lanes *) delta)[0];
+	Lanes		high = ((const Lanes *) delta)[1];
 
-	*ROW(w, intercept) += d;
+	ROW(w, intercept)[0] += low;
+	ROW(w, intercept)[1] += high;
 	for (size_t j = 0; j < n; j++)
-		*ROW(w, feature[j]) += value[j] * d;
+	{
+		Lanes	   *row = ROW(w, feature[j]);
+
+		row[0] += value[j] * low;
+		row[1] += value[j] * high;
+	}
 }
 
 /* The new alpha of a logistic coordinate: Newton on log(a / (C - a)) + q (a - old) + margin = 0, kept inside (0, C). */

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #define HELD_OUT_LEAST	20		/* right answers are not estimated from fewer */
+#define CACHE_LINE		64
 #define NOTICE_EVERY	10000	/* ms */
 
 typedef struct Trained
@@ -82,10 +83,12 @@ Solve(Examples *e, const char *model, const Dataset *data, const LearnOptions *o
 	size_t		nw = ((size_t) data->nfeatures + 1) * LEARN_BLOCK;
 	size_t		na = (size_t) Max(data->n, 1) * LEARN_BLOCK;
 	SolverBlock block;
+	char	   *room;
 	TimestampTz told = GetCurrentTimestamp();
 
 	LearnCharge(e, (nw + na) * sizeof(float) + (size_t) data->nfeatures * stride);
-	block.w = MemoryContextAllocHuge(CurrentMemoryContext, nw * sizeof(float));
+	room = MemoryContextAllocHuge(CurrentMemoryContext, nw * sizeof(float) + CACHE_LINE);
+	block.w = (float *) TYPEALIGN(CACHE_LINE, room);
 	block.alpha = MemoryContextAllocHuge(CurrentMemoryContext, na * sizeof(float));
 	t->weight = MemoryContextAllocExtended(CurrentMemoryContext, Max((size_t) data->nfeatures * stride, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	t->unit = palloc0(stride * sizeof(float));
@@ -123,7 +126,7 @@ Solve(Examples *e, const char *model, const Dataset *data, const LearnOptions *o
 					(errmsg("model \"%s\": %d of %d labels are trained", model, block.first + block.n, data->nlabels)));
 		}
 	}
-	pfree(block.w);
+	pfree(room);
 	pfree(block.alpha);
 	e->used -= (nw + na) * sizeof(float);
 }
