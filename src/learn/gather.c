@@ -305,6 +305,11 @@ LearnVectorize(Examples *e, int min_count, Dataset *data, Vocabulary *v)
 			if (t->df++ > 0)
 				continue;
 			t->hash = e->feature[j].hash;
+			if (used == LEARN_MAX_FEATURES)
+				ereport(ERROR,
+						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						 errmsg("the examples have more than %d features", LEARN_MAX_FEATURES),
+						 errhint("Give fewer examples, or \"pairs\": false.")));
 			if (++used * (uint64) 2 > slots)
 			{
 				Term	   *old = table;

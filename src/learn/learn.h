@@ -15,6 +15,7 @@
 #define LEARN_MAX_NAME		200		/* bytes of a model's or label's name */
 #define LEARN_MAX_LABELS	4096
 #define LEARN_MAX_EXAMPLES	10000000
+#define LEARN_MAX_FEATURES	(1 << 28)
 #define LEARN_MAX_CHARS		20000	/* of a text; what follows does not count */
 #define LEARN_MAX_PAIRED	40		/* the first distinct words of a text, of which pairs are made */
 #define LEARN_MAX_CHAR_GRAM	8

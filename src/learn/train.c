@@ -41,7 +41,7 @@ typedef struct Trained
 static int
 HoldOut(const Dataset *data, double share, bool *use, int32 *label)
 {
-	int			every = share > 0 ? Max(2, (int) rint(1 / share)) : 0;
+	int			every = share > 0 ? Max(2, (int) Min(rint(1 / share), LEARN_MAX_EXAMPLES)) : 0;
 	int		   *seen = palloc0((data->nlabels + 1) * sizeof(int));
 	int			n = 0;
 

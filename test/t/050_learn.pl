@@ -51,13 +51,13 @@ cmp_ok($m{$_}{calibration_error}, '<=', .08, "$_, calibration error") for sort k
 
 load('waimai', 'label text, text text', 'sentiment/waimai_zh.csv');
 load('vader', 'id text, valence float8, text text', 'sentiment/vader_amazon_en.csv');
-# a random fifth, by the seed
+# a random fifth, by the seed; equal texts are on the same side. The floors leave room for three standard deviations of so small a sample
 my $fifth = "('x' || left(md5(text || '$seed'), 7))::bit(28)::int % 5 = 0";
 my $mood = "SELECT text, CASE WHEN valence >= 0.2 THEN 'positive' WHEN valence <= -0.2 THEN 'negative' ELSE 'neutral' END AS label FROM vader WHERE";
 my $w = metrics('waimai', "SELECT text, label FROM waimai WHERE NOT $fifth", "SELECT text, label FROM waimai WHERE $fifth");
 my $v = metrics('mood', "$mood NOT $fifth", "$mood $fifth");
-cmp_ok($w->{accuracy}, '>=', .89, "waimai, accuracy on a random fifth, seed $seed");
-cmp_ok($v->{accuracy}, '>=', .62, "reviews in three classes, accuracy on a random fifth, seed $seed");
+cmp_ok($w->{accuracy}, '>=', .875, "waimai, accuracy on a random fifth, seed $seed");
+cmp_ok($v->{accuracy}, '>=', .60, "reviews in three classes, accuracy on a random fifth, seed $seed");
 is($node->safe_psql('postgres', q{SELECT revops.sentiment_score('mood', 'this is a great product, works perfectly') > 0, revops.sentiment_score('mood', 'terrible, it broke and is useless') < 0}),
 	't|t', 'sentiment has its sign');
 
