@@ -6,8 +6,8 @@
  * library where it starts, which costs it more. The hits of a scan, then the matches made of them, are kept in two arrays that are
  * as long as the busiest text wanted, and bounded; the library's scratch space is one for each backend, as large as the largest set.
  *
- * A text is scanned with a line end before it. Folded texts have none, so a regular expression can ask for the character before a match, and
- * its ^ still means the start.
+ * A text is scanned with a line end before it. Folded texts have none, so each match of a regular expression has a character before it, by which
+ * the library sees whether it begins inside a word, and ^ still means the start.
  */
 #include "text/pattern.h"
 
@@ -190,7 +190,7 @@ ExpressionFor(Matcher *m, source_hash *sources, PatternKind kind, const char *pa
 		e->source = source;
 		e->len = len;
 		e->border = border;
-		e->led = kind == PATTERN_REGEX && border;
+		e->led = kind == PATTERN_REGEX;
 		e->flags = kind == PATTERN_REGEX ? REGEX_FLAGS : len < 0 ? HS_FLAG_SOM_LEFTMOST : 0;
 		e->nusers = 0;
 		e->users = palloc(sizeof(int));

@@ -236,7 +236,7 @@ PatternExpression(PatternKind kind, const char *folded, bool border, int *len)
 		}
 	}
 	else
-		appendStringInfo(&s, border ? "(?:[^0-9A-Za-z_]|[0-9A-Za-z_]\\b)(?:%s)" : "%s", folded);
+		appendStringInfo(&s, border ? "(?:[^0-9A-Za-z_]|[0-9A-Za-z_]\\b)(?:%s)" : "(?:.|\n)(?:%s)", folded);
 	return s.data;
 }
 

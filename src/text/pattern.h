@@ -11,8 +11,8 @@
 extern char *PatternFold(PatternKind kind, const char *pattern);
 
 /*
- * A folded pattern as the library takes it. *len: bytes of what it matches, -1: not fixed. border: a regular expression that is preceded by one
- * character more, so that it does not begin inside a word. Literals see bytes, regular expressions characters.
+ * A folded pattern as the library takes it. *len: bytes of what it matches, -1: not fixed. A regular expression takes one character more
+ * before its match; with border that is none of a word's that the match would go on with. Literals see bytes, regular expressions characters.
  */
 extern char *PatternExpression(PatternKind kind, const char *folded, bool border, int *len);
 

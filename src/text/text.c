@@ -249,6 +249,14 @@ ReadPublications(void)
 	cache = fresh;
 }
 
+/* Has the list of publications to be read anew? */
+static bool
+Stale(void)
+{
+	return cache == NULL || cache_dirty ||
+		(cache->good_within != 0 && cache->good_within != GetCurrentTransactionStartTimestamp());
+}
+
 /* The matcher for texts of that time; NULL: none. SPI must be connected. */
 static Matcher *
 MatcherFor(TimestampTz at)
@@ -260,7 +268,7 @@ MatcherFor(TimestampTz at)
 		CacheRegisterRelcacheCallback(RelationChanged, (Datum) 0);
 		listening = true;
 	}
-	if (cache == NULL || cache_dirty || (cache->good_within != 0 && cache->good_within != GetCurrentTransactionStartTimestamp()))
+	if (Stale())
 		ReadPublications();
 	for (int i = cache->n - 1; i >= 0; i--)
 	{
@@ -292,6 +300,31 @@ MatcherFor(TimestampTz at)
 		return p->matcher;
 	}
 	return NULL;
+}
+
+/* The matcher for texts of now, for callers without SPI, of whom most find it made */
+static Matcher *
+MatcherNow(void)
+{
+	TimestampTz now = RevopsNow();
+	Matcher    *m;
+	int			level;
+
+	if (!Stale())
+		for (int i = cache->n - 1; i >= 0; i--)
+		{
+			TextPublication *p = &cache->publications[i];
+
+			if (now >= p->from && now < p->until && p->context != NULL)
+			{
+				p->used = ++uses;
+				return p->matcher;
+			}
+		}
+	level = SqlConnect();
+	m = MatcherFor(now);
+	SqlFinish(level);
+	return m;
 }
 
 /* ---------- looking ---------- */
@@ -508,17 +541,11 @@ detect_intents(PG_FUNCTION_ARGS)
 	EventIntent *intents;
 	Matcher    *m;
 	text	   *body;
-	int			n,
-				level;
+	int			n;
 	TypeCacheEntry *range;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(0))
-		return (Datum) 0;
-	level = SqlConnect();
-	m = MatcherFor(RevopsNow());
-	SqlFinish(level);
-	if (m == NULL)
+	if (PG_ARGISNULL(0) || (m = MatcherNow()) == NULL)
 		return (Datum) 0;
 	body = PG_GETARG_TEXT_PP(0);
 	n = Look(m, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
@@ -542,6 +569,31 @@ detect_intents(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* intents_of(body text, side text, channel text, lang text) -> text[]: their names alone */
+PG_FUNCTION_INFO_V1(intents_of);
+Datum
+intents_of(PG_FUNCTION_ARGS)
+{
+	EventIntent *intents;
+	Matcher    *m;
+	text	   *body;
+	Datum	   *names;
+	int			n;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if ((m = MatcherNow()) == NULL)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+	body = PG_GETARG_TEXT_PP(0);
+	n = Look(m, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
+	if (n == 0)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+	names = palloc(n * sizeof(Datum));
+	for (int i = 0; i < n; i++)
+		names[i] = PointerGetDatum(cstring_to_text_with_len(intents[i].intent.data, intents[i].intent.len));
+	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* ---------- putting and publishing ---------- */

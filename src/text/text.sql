@@ -167,9 +167,14 @@ COMMENT ON FUNCTION revops.publish_intents() IS
 
 CREATE FUNCTION revops.detect_intents(body text, side text DEFAULT NULL, channel text DEFAULT NULL, lang text DEFAULT NULL)
 RETURNS TABLE (intent text, confidence float8, method text, span int4range, evidence text)
-LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 3 AS 'MODULE_PATHNAME', 'detect_intents';
+LANGUAGE c STABLE PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'detect_intents';
 COMMENT ON FUNCTION revops.detect_intents(text, text, text, text) IS
 'The intents that a text shows, by the patterns published for revops.now(): with a confidence, where (characters from 0 on) and the words there. side, channel, lang: NULL is not known, and all apply';
+
+CREATE FUNCTION revops.intents_of(body text, side text DEFAULT NULL, channel text DEFAULT NULL, lang text DEFAULT NULL) RETURNS text[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'intents_of';
+COMMENT ON FUNCTION revops.intents_of(text, text, text, text) IS
+'The names of the intents that detect_intents() finds, for conditions and counts over many texts; {} where there is none';
 
 CREATE VIEW revops.need_profile WITH (security_barrier) AS
 WITH said AS (
