@@ -1,0 +1,132 @@
+# What texts show: random patterns and texts against a plain reference; the stream, whatever its batches and lanes; and bad input.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $seed = $ENV{REVOPS_SEED} // int(rand(1_000_000));
+note "seed $seed (set REVOPS_SEED to repeat it)";
+my $node = PostgreSQL::Test::Cluster->new('text');
+$node->init(extra => ['-E', 'UTF8', '--no-locale']);
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_revops'\nlog_min_messages = warning\n");
+$node->start;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# the first line of the error of a statement
+sub refused
+{
+	my ($query) = @_;
+	my ($rc, $out, $err) = $node->psql('postgres', $query);
+	return $rc == 0 ? "no error: $out" : (split /\n/, $err)[0];
+}
+
+sql('CREATE EXTENSION pg_revops');
+sql('SELECT revops.stop_worker()');
+
+SKIP:
+{
+	skip 'python3 is not there to work out the reference', 5 if system('python3 -c 1 >/dev/null 2>&1') != 0;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/text_$seed.json";
+	is(system("python3 test/unit/text_reference.py $seed 600 > '$file'"), 0, "seed $seed: a reference");
+	sql(qq{CREATE TABLE doc AS SELECT pg_read_file('$file')::jsonb AS d});
+	sql(q{CREATE TABLE wanted AS SELECT (t ->> 'n')::int AS n, t ->> 'body' AS body, t ->> 'lang' AS lang, t -> 'shows' AS shows
+		FROM doc, jsonb_array_elements(d -> 'texts') t});
+	sql('SELECT count(revops.put_intent(key, value)) FROM doc, jsonb_each(d -> \'intents\')');
+	sql('SELECT revops.publish_intents()');
+	is(sql(q{
+		WITH found AS (SELECT w.n, x.intent, x.confidence, lower(x.span) AS a, upper(x.span) AS b FROM wanted w, revops.detect_intents(w.body, lang => w.lang) x),
+			expected AS (SELECT w.n, key AS intent, (value ->> 0)::float8 AS confidence, (value ->> 1)::int AS a, (value ->> 2)::int AS b
+				FROM wanted w, jsonb_each(w.shows))
+		SELECT coalesce(string_agg(format('%s | %s | found %s %s-%s | expected %s %s-%s | %s', to_json(w.body), w.lang, f.confidence, f.a, f.b, e.confidence, e.a, e.b,
+			(SELECT d -> 'intents' -> intent FROM doc)), E'\n' ORDER BY n), 'none')
+		FROM (SELECT * FROM found f FULL JOIN expected e USING (n, intent)) AS j(n, intent, fc, fa, fb, ec, ea, eb)
+		CROSS JOIN LATERAL (SELECT fc AS confidence, fa AS a, fb AS b) f CROSS JOIN LATERAL (SELECT ec AS confidence, ea AS a, eb AS b) e JOIN wanted w USING (n)
+		WHERE (fa, fb) IS DISTINCT FROM (ea, eb) OR abs(fc - ec) > 0.0001}), 'none', 'each text shows what it should');
+	cmp_ok(sql('SELECT count(*) FROM wanted, jsonb_each(shows)'), '>', 300, 'and many show something');
+	is(sql(q{SELECT count(*) FROM wanted w, revops.detect_intents(w.body, lang => w.lang) x
+		WHERE x.evidence <> substr(w.body, lower(x.span) + 1, upper(x.span) - lower(x.span))}), '0', 'the evidence is where the span says');
+	is(sql(q{SELECT count(*) FROM wanted w WHERE revops.intents_of(w.body, lang => w.lang) IS DISTINCT FROM
+		ARRAY(SELECT x.intent FROM revops.detect_intents(w.body, lang => w.lang) x)}), '0', 'the names alone are the same');
+}
+
+sql(q{DELETE FROM revops.intent WHERE intent LIKE 'i0%'});
+
+# the stream: texts of every plane, control characters, none, and a long one
+sql(q{SELECT revops.put_intent('dear', '{"patterns": [{"include": "贵"}, {"exclude": "不贵"}, {"regex": "x[^a]{1,3}y"}]}')});
+sql(q{SELECT revops.put_intent('planes', '{"patterns": [{"include": "𠀀"}, {"regex": "[𐀀-􏿽]{2}"}]}')});
+sql('SELECT revops.publish_intents()');
+sql(q{SELECT revops.put_signal('said', 'price', 1, '{"intent": "dear"}'), revops.put_signal('any', 'talk', 1, '{"intent": {"exists": true}}')});
+sql(q{SELECT revops.put_rule('twice', '{"when": {"intent": "dear"}, "count": {"at_least": 2, "within": "1 hour"}}')});
+my $feed = qq{
+	SELECT setseed(@{[$seed / 1_000_000]});
+	CREATE TABLE feed AS SELECT gen_random_uuid() AS id, 'p' || n % 23 AS person, timestamptz '2026-03-01 09:00Z' + random() * interval '2 days' AS at,
+		CASE n % 10 WHEN 0 THEN NULL WHEN 1 THEN '' ELSE (SELECT string_agg(CASE (random() * 8)::int WHEN 0 THEN '贵' WHEN 1 THEN '不' WHEN 2 THEN 'x' WHEN 3 THEN 'y'
+			WHEN 4 THEN chr(65536 + (random() * 1048570)::int) WHEN 5 THEN chr(1 + (random() * 31)::int) WHEN 6 THEN chr(57344 + (random() * 8000)::int)
+			ELSE chr(128 + (random() * 55000)::int) END, '') FROM generate_series(1, 12) WHERE n > 0) END AS body
+	FROM generate_series(1, 2000) n;
+	INSERT INTO feed VALUES (gen_random_uuid(), 'long', '2026-03-01 10:00Z', repeat('x', 1000000) || '贵'),
+		(gen_random_uuid(), 'long', '2026-03-01 10:10Z', repeat('贵', 349000)), (gen_random_uuid(), 'long', '2026-03-01 10:20Z', repeat('𠀀不贵x', 300000))};
+sql("SET revops.as_of = '2026-03-04 09:00Z'; $feed");
+my $results = q{SELECT md5(string_agg(r, E'\n' ORDER BY r COLLATE "C")) FROM (
+	SELECT format('%s %s %s %s %s', event_id, intent, confidence, span, evidence) FROM revops.event_intent
+	UNION ALL SELECT format('%s %s %s', subject_kind, subject, intent) || ' ' || round(rank::numeric, 9) || ' ' || events FROM revops.intent_state
+	UNION ALL SELECT format('%s %s %s', moment_id, subject, occurred_at) FROM revops.moment WHERE retracted_at IS NULL) x(r)};
+my %seen;
+foreach my $way ([1, 200000, 'at', 'in order'], [1, 7, 'id', 'in small batches, any order'], [3, 100, 'body DESC, id', 'in three lanes'])
+{
+	my ($lanes, $batch, $order, $name) = @$way;
+	sql('TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.stream_lane, revops.event_intent, revops.repair_request, revops.late_event');
+	sql(qq{SET revops.as_of = '2026-03-04 09:00Z'; SET revops.batch_size = $batch; SET revops.allowed_lateness = '7d';
+		INSERT INTO revops.event (event_id, occurred_at, person, side, channel, kind, body) SELECT id, at, person, 'customer', 'wecom', 'message', body FROM feed WHERE id::text < '8' ORDER BY $order;
+		SELECT revops.process(); SELECT revops.set_lanes($lanes);
+		INSERT INTO revops.event (event_id, occurred_at, person, side, channel, kind, body) SELECT id, at, person, 'customer', 'wecom', 'message', body FROM feed WHERE id::text >= '8' ORDER BY $order;
+		SELECT revops.process()});
+	is(sql('SELECT count(*) FROM revops.failed_event'), '0', "$name: nothing fails");
+	is(sql(q{SELECT count(*) FROM (
+		(SELECT e.event_id, d.intent, d.span, d.evidence, d.confidence FROM revops.event e, revops.detect_intents(e.body, e.side, e.channel) d
+		 EXCEPT ALL SELECT event_id, intent, span, evidence, confidence FROM revops.event_intent) UNION ALL
+		(SELECT event_id, intent, span, evidence, confidence FROM revops.event_intent
+		 EXCEPT ALL SELECT e.event_id, d.intent, d.span, d.evidence, d.confidence FROM revops.event e, revops.detect_intents(e.body, e.side, e.channel) d)) x}), '0', "$name: each event's intents, once");
+	$seen{sql($results)} = $name;
+}
+is(scalar(keys %seen), 1, 'intents, scores and moments are the same whatever the order, the batches and the lanes');
+cmp_ok(sql('SELECT count(*) FROM revops.moment'), '>', 10, 'and there are moments');
+sql('SELECT revops.rebuild_scores(); SELECT revops.process()');
+is((keys %seen)[0], sql($results), 'and when the scores are computed anew');
+is(sql(q{SELECT count(*) > 0 AND bool_and(evidence = '贵' OR evidence LIKE 'x%y' OR length(evidence) = 200) FROM revops.event_intent WHERE intent = 'dear'}), 't', 'evidence is short');
+
+# a publication is used by the next statement of a backend that has looked before
+is(sql(q{SET revops.as_of = '2027-01-01'; SELECT revops.intents_of('this is sesame');
+	SELECT revops.put_intent('sesame', '{"patterns": [{"include": "sesame"}]}') || ' ' || (revops.publish_intents() > 0); SELECT revops.intents_of('this is sesame')}),
+	"{}\n1 true\n{sesame}", 'known once it is published');
+
+# patterns that must not pass, or must not take long
+like(refused(qq{SELECT revops.put_intent('bad', '{"patterns": [{"regex": "$_->[0]"}]}')}), $_->[1], "refused: $_->[0]") foreach (
+	['(', qr/parenthesis is not closed \(character 1/], ['a)', qr/closes no group \(character 2/], ['[a', qr/class is not closed/], ['a{1000}', qr/more than 500/],
+	['((((a{1,9}){1,9}){1,9}){1,9}){1,9}', qr/more than 500/], ['(?=a)b', qr/zero-width/i], ['(a)\\\\1', qr/back-ref/i], ['a*', qr/empty text/], ['\\\\', qr/backslash ends it/],
+	['(?P<n>a)(?P=n)', qr/\$\.patterns\[0\]\.regex/], ['(' x 60 . 'a' . ')' x 60, qr/nested too deep/], ['a{2,1}', qr/\$\.patterns\[0\]\.regex/], ['[z-a]', qr/\$\.patterns\[0\]\.regex/]);
+is(sql(q{SELECT revops.put_intent('slow', '{"patterns": [{"regex": "(a+)+$"}, {"regex": "(.*a){4}b"}, {"regex": "(a|aa|aaa)+x"}]}')}), '3', 'patterns that make others backtrack');
+sql('SELECT revops.publish_intents()');
+is(sql(q{SET revops.as_of = '2027-01-02'; SELECT revops.intents_of(repeat('a', 20000) || '!')}), '{}', 'and cost nothing here');
+
+# random definitions: an error or not, and never worse
+my $ok = 0;
+srand($seed);
+my @bits = ('a', 'b', '贵', '(', ')', '[', ']', '|', '*', '+', '?', '{1,3}', '{', '}', '\\\\', '.', '^', '$', '(?', ':', '-', '\\\\w', '\\\\p{Han}', '\\\\x{4e00}', ' ', '(?i)', '[:alpha:]', '𠀀', ',', '9');
+my $many = '';
+for (1 .. 400)
+{
+	my $p = join '', map { $bits[ rand @bits ] } 1 .. 1 + int rand 9;
+	$many .= qq{DO \$x\$ BEGIN PERFORM revops.put_intent('r$_', '{"patterns": [{"regex": "$p"}]}'); EXCEPTION WHEN OTHERS THEN NULL; END \$x\$;\n};
+}
+sql($many);
+cmp_ok(sql(q{SELECT count(*) FROM revops.intent_pattern WHERE intent LIKE 'r%'}), '>', 10, 'some random patterns are accepted');
+like(sql('SELECT revops.publish_intents()'), qr/^\d+$/, 'what is accepted can be published');
+is(sql(q{SET revops.as_of = '2027-01-03'; SELECT count(*) FROM feed, revops.detect_intents(left(body, 2000)) WHERE length(evidence) > 200}), '0', 'and looked for');
+is(sql('SELECT 1'), '1', 'the server is up');
+$node->stop;
+my $log = slurp_file($node->logfile);
+unlike($log, qr/PANIC|terminated by signal|TRAP/, 'and was all along');
+done_testing();
