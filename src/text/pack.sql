@@ -14,12 +14,18 @@ COMMENT ON COLUMN revops.intent_pack.definition IS
 
 -- Takes one file, ASCII with \u escapes. A line of it that has Chinese can go where the encoding has none. The install script drops this function.
 CREATE FUNCTION revops.add_pack(topic text, pack text) RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    -- statements of their own, since the planner would try both arms of one expression
+    IF getdatabaseencoding() IN ('UTF8', 'EUC_CN') THEN
+        pack := unistr(pack);
+    ELSE
+        pack := regexp_replace(pack, '^[^\n]*\\u[^\n]*\n', '', 'gn');
+    END IF;
     INSERT INTO revops.intent_pack (intent, topic, definition)
-    SELECT d ->> 'intent', topic, d
-    FROM json_array_elements((CASE WHEN getdatabaseencoding() IN ('UTF8', 'EUC_CN') THEN unistr(pack)
-                                   ELSE regexp_replace(pack, '^[^\n]*\\u[^\n]*\n', '', 'gn') END)::json) d
-$$;
+    SELECT d ->> 'intent', topic, d FROM json_array_elements(pack::json) d;
+END $$;
 
 CREATE FUNCTION revops.add_intents(topics text[] DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
