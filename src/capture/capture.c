@@ -102,6 +102,28 @@ static const struct config_enum_entry partition_intervals[] = {
 	{NULL, 0, false}
 };
 
+/* Who sets a stage; revops.stage_history keeps it. */
+enum
+{
+	CHANGE_PERSON,
+	CHANGE_SOURCE,
+	CHANGE_CALIBRATION,
+	CHANGE_SUGGESTION,
+	CHANGE_UNDO,
+	CHANGE_BACKFILL
+};
+static int	change_origin = CHANGE_PERSON;
+
+static const struct config_enum_entry change_origins[] = {
+	{"person", CHANGE_PERSON, false},
+	{"source", CHANGE_SOURCE, false},
+	{"calibration", CHANGE_CALIBRATION, false},
+	{"suggestion", CHANGE_SUGGESTION, false},
+	{"undo", CHANGE_UNDO, false},
+	{"backfill", CHANGE_BACKFILL, false},
+	{NULL, 0, false}
+};
+
 /* Tells locks on event ids from users' advisory locks, which have 1 or 2 there. */
 #define EVENT_ID_LOCK	20
 
@@ -559,6 +581,10 @@ CaptureInit(void)
 							 "The time that one new partition of revops.event covers, in UTC.",
 							 NULL, &partition_interval, 2, partition_intervals,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("revops.change_origin",
+							 "Who sets the stages that this session writes, for revops.stage_history.",
+							 NULL, &change_origin, CHANGE_PERSON, change_origins,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("revops.retention",
 							   "How long revops.drop_expired_partitions() keeps events; empty is for ever.",
 							   NULL, &retention, "",
