@@ -171,7 +171,7 @@ CREATE VIEW revops.silent_high_intent AS
 WITH visit AS MATERIALIZED (
     SELECT e.person, e.account, e.channel, e.object, e.kind, e.dwell, e.occurred_at, e.event_id,
            e.occurred_at - lag(e.occurred_at + coalesce(e.dwell, interval '0')) OVER w > interval '30 minutes' AS starts
-    FROM revops.event e
+    FROM revops.my_event e
     WHERE e.side = 'customer' AND e.person IS NOT NULL AND NOT e.ahead
       AND e.occurred_at > revops.now() - interval '24 hours' AND e.occurred_at <= revops.now()
     WINDOW w AS (PARTITION BY e.person ORDER BY e.occurred_at, e.event_id)
@@ -239,7 +239,7 @@ WITH recent AS (
     SELECT e.channel, date_trunc('hour', e.occurred_at) AS hour, e.occurred_at, e.ahead,
            (e.account IS NOT NULL OR p.account IS NOT NULL OR k.account IS NOT NULL) AS tied,
            extract(epoch FROM greatest(e.received_at - e.occurred_at, interval '0'))::float8 AS lag
-    FROM revops.event e
+    FROM revops.my_event e
     LEFT JOIN revops.person p ON p.person = e.person
     LEFT JOIN revops.person k ON k.person = p.identity
     WHERE e.occurred_at >= revops.board_since()

@@ -182,7 +182,12 @@ revops_moment_progress(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	level = SqlConnect();
 	set = MomentRules();
-	portal = SPI_cursor_open_with_args(NULL, "SELECT subject_kind, subject, states FROM revops.moment_state", 0, NULL, NULL, NULL, true, 0);
+	portal = SPI_cursor_open_with_args(NULL, "SELECT subject_kind, subject, states FROM revops.moment_state WHERE (SELECT revops.caller_bound()) IS NULL OR "
+									   "CASE subject_kind WHEN 'person' THEN subject IN (SELECT revops.rep_sees_persons((SELECT revops.caller_bound()))) OR "
+									   "revops.is_stranger(subject) "
+									   "WHEN 'account' THEN subject IN (SELECT revops.rep_sees_accounts((SELECT revops.caller_bound()))) "
+									   "WHEN 'opportunity' THEN subject IN (SELECT revops.rep_sees_opportunities((SELECT revops.caller_bound()))) "
+									   "ELSE subject IN (SELECT revops.rep_sees_reps((SELECT revops.caller_bound()))) END", 0, NULL, NULL, NULL, true, 0);
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, 1000);

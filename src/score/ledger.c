@@ -103,6 +103,17 @@ explain_intent(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	level = SqlConnect();
+	{
+		static SqlPlan seen = {"SELECT revops.caller_sees($1, $2)::int::int8", 2, {InvalidOid, TEXTOID}};
+		Datum		values[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+
+		seen.argtypes[0] = get_fn_expr_argtype(fcinfo->flinfo, 0);
+		if (SqlInt8(&seen, values, NULL, 0) == 0)
+		{
+			SqlFinish(level);
+			return (Datum) 0;
+		}
+	}
 	set = Signals();
 	{
 		/* events up to the clock's tolerance count, as they do in the score */

@@ -156,7 +156,7 @@ COMMENT ON COLUMN revops.intent_score.events IS 'How many events and moments cou
 
 CREATE FUNCTION revops.hottest(subject_kind revops.subject_kind, intent text, n int DEFAULT 10)
 RETURNS TABLE (subject text, score float8, last_at timestamptz, events bigint)
-LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
     SELECT s.subject, revops.decayed(s.rank, i.half_life, revops.now()), s.last_at, s.events
     FROM revops.intent_state s, revops.intent i
     WHERE s.subject_kind = $1 AND s.intent = $2 COLLATE "C" AND i.intent = $2 COLLATE "C"

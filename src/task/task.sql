@@ -700,6 +700,8 @@ BEGIN
         RAISE EXCEPTION 'rep "%" is not active', claim_tasks.rep USING ERRCODE = 'object_not_in_prerequisite_state';
     ELSIF claim_tasks.n IS NULL OR claim_tasks.n < 1 THEN
         RAISE EXCEPTION 'claim at least one card, not %', coalesce(claim_tasks.n::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
+    ELSIF revops.caller_bound() <> who.rep THEN
+        RAISE EXCEPTION 'you are rep "%", and cannot claim cards for "%"', revops.caller_bound(), who.rep USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN QUERY
     WITH free AS MATERIALIZED (
@@ -728,7 +730,7 @@ DECLARE
     at   CONSTANT timestamptz := revops.now();
 BEGIN
     SELECT * INTO card FROM revops.task t WHERE t.task_id = respond.task FOR UPDATE;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR NOT revops.caller_sees_row(card.account, card.opportunity, card.person, card.subject_kind, card.subject) THEN
         RAISE EXCEPTION 'task % does not exist', coalesce(respond.task::text, 'NULL') USING ERRCODE = 'undefined_object';
     ELSIF card.status = 'cancelled' THEN
         RAISE EXCEPTION 'task % was cancelled', respond.task
@@ -769,7 +771,7 @@ DECLARE
     card revops.task;
 BEGIN
     SELECT * INTO card FROM revops.task t WHERE t.task_id = complete.task FOR UPDATE;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR NOT revops.caller_sees_row(card.account, card.opportunity, card.person, card.subject_kind, card.subject) THEN
         RAISE EXCEPTION 'task % does not exist', coalesce(complete.task::text, 'NULL') USING ERRCODE = 'undefined_object';
     ELSIF card.status IN ('open', 'claimed') THEN
         RAISE EXCEPTION 'task % is not answered yet', complete.task

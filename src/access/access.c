@@ -1,0 +1,182 @@
+/*
+ * access.c
+ *	  Who asks, and what they may see.
+ *
+ * The policies are read with the rights of whoever asks, who may read neither reps nor permissions. So these functions take the role that asks
+ * first, and then look it up as the owner of our tables. They take no role as an argument: nobody can ask what another one sees.
+ */
+#include "base/base.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(revops_current_rep);
+PG_FUNCTION_INFO_V1(revops_sees_all);
+PG_FUNCTION_INFO_V1(revops_seen);
+PG_FUNCTION_INFO_V1(revops_sees);
+PG_FUNCTION_INFO_V1(revops_caller_sees);
+PG_FUNCTION_INFO_V1(revops_caller_bound);
+
+/* What is needed to go back to the role that asked. */
+typedef struct Asker
+{
+	Oid			role;
+	int			context;
+	int			level;
+	Datum		login;			/* name of the role */
+} Asker;
+
+/* From here on, with the rights of the owner of our tables; after an error the (sub)transaction's end gives back what was before. */
+static void
+ActAsOwner(Asker *asker, Oid role)
+{
+	Relation	rep;
+
+	GetUserIdAndSecContext(&asker->role, &asker->context);
+	asker->login = CStringGetTextDatum(GetUserNameFromId(role, false));
+	rep = table_open(RevopsRelid("rep"), AccessShareLock);
+	SetUserIdAndSecContext(rep->rd_rel->relowner, asker->context | SECURITY_LOCAL_USERID_CHANGE);
+	table_close(rep, NoLock);
+	asker->level = SqlConnect();
+}
+
+static void
+ActAsBefore(const Asker *asker)
+{
+	SqlFinish(asker->level);
+	SetUserIdAndSecContext(asker->role, asker->context);
+}
+
+/* What a plan says of a role's name, in the caller's memory. */
+static text *
+RepOf(SqlPlan *plan, Oid role)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Asker		asker;
+	text	   *rep = NULL;
+
+	ActAsOwner(&asker, role);
+	if (SqlRun(plan, &asker.login, NULL) > 0)
+	{
+		bool		null;
+		Datum		d = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
+
+		MemoryContextSwitchTo(context);
+		rep = DatumGetTextPCopy(d);
+	}
+	ActAsBefore(&asker);
+	return rep;
+}
+
+Datum
+revops_current_rep(PG_FUNCTION_ARGS)
+{
+	static SqlPlan plan = {"SELECT r.rep FROM revops.rep r WHERE r.login = $1 COLLATE \"C\"", 1, {TEXTOID}};
+	text	   *rep = RepOf(&plan, GetUserId());
+
+	if (rep == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(rep);
+}
+
+/*
+ * The rep whose sight bounds a role; NULL: none. That is so for administrators, for roles that are no rep's (an application, a report: their
+ * grants bound them) and for reps who may see everything.
+ */
+static text *
+BoundRep(Oid role)
+{
+	static SqlPlan plan = {
+		"SELECT r.rep FROM revops.rep r WHERE r.login = $1 COLLATE \"C\" AND NOT revops.rep_sees_all(r.rep)", 1, {TEXTOID}};
+	Oid			admin = get_role_oid("revops_admin", true);
+
+	if (superuser_arg(role) || (OidIsValid(admin) && has_privs_of_role(role, admin)))
+		return NULL;
+	return RepOf(&plan, role);
+}
+
+Datum
+revops_sees_all(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(BoundRep(GetUserId()) == NULL);
+}
+
+static SqlPlan seen_plans[SUBJECT_KINDS] = {
+	{"SELECT revops.rep_sees_persons($1)", 1, {TEXTOID}},
+	{"SELECT revops.rep_sees_accounts($1)", 1, {TEXTOID}},
+	{"SELECT revops.rep_sees_opportunities($1)", 1, {TEXTOID}},
+	{"SELECT revops.rep_sees_reps($1)", 1, {TEXTOID}},
+};
+
+/* seen(kind): keys of what the current role sees; nothing for one that no rep bounds, since sees_all() speaks for those. */
+Datum
+revops_seen(PG_FUNCTION_ARGS)
+{
+	SubjectKind kind = SubjectKindFromOid(PG_GETARG_OID(0));
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		rep = PointerGetDatum(BoundRep(GetUserId()));
+	Asker		asker;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	if (DatumGetPointer(rep) == NULL)
+		return (Datum) 0;
+	ActAsOwner(&asker, GetUserId());
+	SqlRun(&seen_plans[kind], &rep, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		null;
+		Datum		d = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!null)
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &d, &null);
+	}
+	ActAsBefore(&asker);
+	return (Datum) 0;
+}
+
+/* sees(kind, key): one subject, for functions; the policies go by seen(), once for each query. */
+static bool
+Sees(Oid role, SubjectKind kind, Datum key)
+{
+	static SqlPlan plan = {"SELECT revops.rep_sees($1, $2, $3)::int::int8", 3, {TEXTOID, INT4OID, TEXTOID}};
+	Datum		values[3] = {PointerGetDatum(BoundRep(role)), Int32GetDatum(kind), key};
+	Asker		asker;
+	bool		seen;
+
+	if (DatumGetPointer(values[0]) == NULL)
+		return true;
+	ActAsOwner(&asker, role);
+	seen = SqlInt8(&plan, values, NULL, 0) != 0;
+	ActAsBefore(&asker);
+	return seen;
+}
+
+Datum
+revops_sees(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(Sees(GetUserId(), SubjectKindFromOid(PG_GETARG_OID(0)), PG_GETARG_DATUM(1)));
+}
+
+/* The same, asked inside a function that runs as its owner: of the role that called it. */
+Datum
+revops_caller_sees(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(Sees(GetOuterUserId(), SubjectKindFromOid(PG_GETARG_OID(0)), PG_GETARG_DATUM(1)));
+}
+
+/* caller_bound(): the rep who bounds the role that called the function; NULL: none. */
+Datum
+revops_caller_bound(PG_FUNCTION_ARGS)
+{
+	text	   *rep = BoundRep(GetOuterUserId());
+
+	if (rep == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(rep);
+}
