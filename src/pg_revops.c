@@ -2,6 +2,7 @@
  * pg_revops.c
  *	  Calls each room's init, nothing else.
  */
+#include "assign/assign.h"
 #include "base/base.h"
 #include "board/board.h"
 #include "capture/capture.h"
@@ -27,6 +28,7 @@ _PG_init(void)
 	TextInit();
 	MomentInit();
 	TaskInit();
+	AssignInit();
 	BoardInit();
 	StreamInit();
 	WorkerInit();
