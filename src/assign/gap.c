@@ -26,6 +26,7 @@
 #define ITERATIONS_LEAST	40
 #define ITERATIONS_MOST		1500
 #define WORK				1e8		/* pairs looked at in all iterations, about */
+#define SHORTER				0.7
 #define PATIENCE			20		/* iterations without a better bound, after which steps get shorter */
 #define STEP_LEAST			0.002
 #define REGRET_MOST			300		/* tasks up to which regret is reckoned anew after each insertion */
@@ -66,6 +67,7 @@ typedef struct Gap
 	int32	   *unit_pair;
 	bool	   *out;			/* tasks that are not to be assigned */
 	double	   *lambda;
+	double	   *best_lambda;	/* that gave the best bound */
 	double	   *step;
 	int32	   *taken;			/* times that each task is */
 	Knapsack   *item;
@@ -586,11 +588,16 @@ Ascend(Gap *g, double good_enough)
 		{
 			bound = now;
 			since = 0;
+			memcpy(g->best_lambda, g->lambda, p->ntasks * sizeof(double));
 		}
 		else if (++since == PATIENCE)
 		{
-			factor /= 2;
+			/* shorter steps, from the best place so far */
+			factor *= SHORTER;
 			since = 0;
+			memcpy(g->lambda, g->best_lambda, p->ntasks * sizeof(double));
+			memset(g->step, 0, p->ntasks * sizeof(double));
+			(void) Relax(g);
 		}
 		if (t % build_every == 0)
 			Build(g);
@@ -653,6 +660,7 @@ SolveGap(SolveControl *control, const SolveProblem *p, uint64 seed, double good_
 	g.unit_pair = SolveAlloc(control, npairs, sizeof(int32));
 	g.out = SolveAlloc(control, p->ntasks, sizeof(bool));
 	g.lambda = SolveAlloc(control, p->ntasks, sizeof(double));
+	g.best_lambda = SolveAlloc(control, p->ntasks, sizeof(double));
 	g.step = SolveAlloc(control, p->ntasks, sizeof(double));
 	g.taken = SolveAlloc(control, p->ntasks, sizeof(int32));
 	g.chosen = SolveAlloc(control, npairs, sizeof(bool));
@@ -719,6 +727,7 @@ SolveGap(SolveControl *control, const SolveProblem *p, uint64 seed, double good_
 	pfree(g.unit_pair);
 	pfree(g.out);
 	pfree(g.lambda);
+	pfree(g.best_lambda);
 	pfree(g.step);
 	pfree(g.taken);
 	pfree(g.chosen);
