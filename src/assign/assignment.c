@@ -279,6 +279,7 @@ TryMatrix(Assignment *a)
 	if (a->pairs.capacity != NULL || a->optional || a->npairs < DENSE_SHARE * n * m || a->npairs == 0)
 		return false;
 	a->matrix = Matrix(a, turned);
+	SolveTell(&a->control, "the matrix is built");
 	column = SolveAlloc(&a->control, Min(n, m), sizeof(int32));
 	if (!SolveLap(&a->control, Min(n, m), Max(n, m), a->matrix, column))
 	{
@@ -403,6 +404,7 @@ Assign(FunctionCallInfo fcinfo)
 	seed = hash_bytes_uint32_extended(PG_GETARG_INT32(4), 0);
 	a->out_unit = -1;
 	PairsRead(&a->pairs, &a->control, text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	SolveTell(&a->control, "the queries are read");
 	a->npairs = a->pairs.n;
 	a->task_place = KeysShuffle(&a->pairs.tasks, &a->control, seed);
 	a->unit_place = KeysShuffle(&a->pairs.units, &a->control, seed);
@@ -414,6 +416,7 @@ Assign(FunctionCallInfo fcinfo)
 	{
 		if (s->start == NULL)
 			Lists(a);
+		SolveTell(&a->control, "the lists are built");
 		a->pair_of = SolveAlloc(&a->control, s->ntasks, sizeof(int32));
 		if (Capacities(a))
 		{
@@ -428,6 +431,7 @@ Assign(FunctionCallInfo fcinfo)
 			low = SolveGap(&a->control, s, seed, GOOD_ENOUGH, a->pair_of);
 		}
 	}
+	SolveTell(&a->control, "it is solved");
 	for (int i = 0; i < a->pairs.tasks.n; i++)
 	{
 		int32		unit;
@@ -522,10 +526,8 @@ CrowdedParts(Assignment *a, int32 *parent)
 				break;
 			}
 	}
-	/* units are named in the order in which the queries gave them */
-	for (int k = 0; k < n; k++)
+	for (int j = 0; j < n; j++)
 	{
-		int32		j = a->unit_place[k];
 		int32		r;
 
 		if (!a->crowded[j] || (s->capacity != NULL && s->capacity[j] == 0))
@@ -535,7 +537,7 @@ CrowdedParts(Assignment *a, int32 *parent)
 		if (units[r]++ == 0)
 			initStringInfo(&names[r]);
 		if (units[r] <= UNITS_NAMED)
-			appendStringInfo(&names[r], "%s%s", units[r] > 1 ? ", " : "", KeyText(&a->pairs.units, k));
+			appendStringInfo(&names[r], "%s%s", units[r] > 1 ? ", " : "", KeyText(&a->pairs.units, a->unit_at[j]));
 	}
 	for (int j = 0; j < n; j++)
 		if (units[j] > 0)

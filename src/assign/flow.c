@@ -411,8 +411,7 @@ SolveFlow(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *cr
 	}
 
 	nleft = Bidding(&f, left);
-	ereport(DEBUG1,
-			(errmsg_internal("assignment: %d of %d tasks are left after the bids", nleft, p->ntasks)));
+	SolveTell(control, psprintf("%d of %d tasks are left after the bids", nleft, p->ntasks));
 	for (int k = 0; k < nleft; k++)
 	{
 		SolvePoll(control, "task", k, nleft);

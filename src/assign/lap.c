@@ -342,6 +342,7 @@ SolveLap(SolveControl *control, int n, int m, const double *cost, int32 *column_
 			lap.free[lap.nfree++] = i;
 	for (int sweep = 0; sweep < 2 && solved && lap.nfree > 0; sweep++)
 		solved = RowReduction(&lap);
+	SolveTell(control, psprintf("%d of %d rows are free after the reductions", lap.nfree, n));
 	for (int k = 0; k < lap.nfree && solved; k++)
 	{
 		SolvePoll(control, "task", k, lap.nfree);

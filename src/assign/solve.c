@@ -47,19 +47,34 @@ SolveAlloc(SolveControl *control, size_t n, size_t width)
 	return MemoryContextAllocExtended(CurrentMemoryContext, bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
+static double
+Milliseconds(const SolveControl *control)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, control->since);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* What is done, for who looks into it. */
+void
+SolveTell(const SolveControl *control, const char *what)
+{
+	ereport(DEBUG1,
+			(errmsg_internal("assignment: %s after %.1f ms, with %zu MB", what, Milliseconds(control), control->used / (1024 * 1024))));
+}
+
 /* Take interrupts; every ten seconds say how far it is. */
 void
 SolvePoll(SolveControl *control, const char *what, double done, double all)
 {
-	instr_time	now;
 	double		ms;
 
 	CHECK_FOR_INTERRUPTS();
 	if (++control->polls % 64 != 0)
 		return;
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, control->since);
-	ms = INSTR_TIME_GET_MILLISEC(now);
+	ms = Milliseconds(control);
 	if (ms - control->told < NOTICE_EVERY)
 		return;
 	control->told = ms;

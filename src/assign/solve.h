@@ -51,6 +51,7 @@ extern void SolveBegin(SolveControl *control, size_t limit);
 extern void SolveCharge(SolveControl *control, size_t bytes);
 extern void SolveRelease(SolveControl *control, size_t bytes);
 extern void *SolveAlloc(SolveControl *control, size_t n, size_t width);
+extern void SolveTell(const SolveControl *control, const char *what);
 extern void SolvePoll(SolveControl *control, const char *what, double done, double all);
 
 /*
