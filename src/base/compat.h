@@ -30,4 +30,11 @@
 	index_beginscan(heap, index, snap, nkeys, 0)
 #endif
 
+/* 16 checks ownership of any object by one function */
+#if PG_VERSION_NUM >= 160000
+#define REVOPS_OWNS_RELATION(relid, role)	object_ownercheck(RelationRelationId, relid, role)
+#else
+#define REVOPS_OWNS_RELATION(relid, role)	pg_class_ownercheck(relid, role)
+#endif
+
 #endif							/* REVOPS_COMPAT_H */

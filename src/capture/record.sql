@@ -107,6 +107,9 @@ BEGIN
         USING subject, field, value;
     END IF;
     PERFORM set_config('revops.change_origin', acts_as, true);
+    IF origin <> 'source' THEN
+        PERFORM revops.write_back(subject_kind, subject, field, value);    -- to an attached table, where that is wished
+    END IF;
     RETURN former;
 END $$;
 COMMENT ON FUNCTION revops.set_field(revops.subject_kind, text, text, text, text) IS

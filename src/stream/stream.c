@@ -14,6 +14,7 @@
 #include "stream/pass.h"
 
 #include "access/xact.h"
+#include "attach/attach.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -376,6 +377,9 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 				opened;
 	int64		n;
 
+	/* first what attached tables say; the events among it are for the pass after its commit */
+	if (lane == 0 && forced == NULL)
+		result.more = AttachApply(adopt);
 	if (!FirstLane(adopt, &result.paused) || !LockLane(lane, nowait, &result.busy))
 		return result;
 	{
@@ -428,7 +432,7 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 		else
 			pass.consumed->done = was;
 		/* after a batch that was open before: what has come since; first what else an old cluster left */
-		result.more = !opened || adopted || pass.consumed->epoch != pass.consumed->current_epoch;
+		result.more = result.more || !opened || adopted || pass.consumed->epoch != pass.consumed->current_epoch;
 	}
 	else
 	{

@@ -18,6 +18,7 @@
  */
 #include "worker/shmem.h"
 
+#include "attach/attach.h"
 #include "capture/capture.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -71,6 +72,7 @@ WorkerInit(void)
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = ShmemStartup;
 	capture_wake_hook = WorkerWake;
+	attach_wake_hook = WorkerWake;
 	ControlInit();
 	HoldInit();
 	LauncherRegister();
