@@ -201,7 +201,8 @@ COMMENT ON FUNCTION revops.write_source_events(int, text[]) IS 'Writes the event
 
 CREATE FUNCTION revops.write_source_rows(attachment int, keys text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET revops.change_origin = 'source' AS $$
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET revops.change_origin = 'source'
+SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_variable
 DECLARE
     a           revops.attached;
@@ -209,6 +210,9 @@ DECLARE
     sources     text[];
     rows        jsonb[];
     formers     jsonb[];
+    refused     text[];
+    refused_as  text[];
+    former      text[];
     freed       text[];
     inserted    text[];
     names       text;
@@ -222,38 +226,38 @@ BEGIN
     SELECT * INTO STRICT a FROM revops.attached x WHERE x.attachment = write_source_rows.attachment;
 
     -- who is whose: of rows that give the same key, the one that had it, else the first; none if a row beyond this batch has it
+    SELECT array_agg(l.subject ORDER BY l.subject) INTO former
+    FROM unnest(keys) AS k(key)
+    CROSS JOIN LATERAL (SELECT x.subject FROM revops.attached_row x WHERE x.attachment = a.attachment AND x.source_key = k.key OFFSET 0) l;
     WITH read AS MATERIALIZED (
         SELECT r.source_key, r.row_ ->> a.kind AS subject, r.row_ FROM revops.attachment_rows(attachment, keys) r
-    ), former AS MATERIALIZED (
-        SELECT l.subject, l.source_key, l.applied FROM revops.attached_row l WHERE l.attachment = a.attachment AND l.source_key = ANY (keys)
+    ), known AS (
+        SELECT r.*, l.source_key AS had, l.applied, l.attachment IS NOT NULL AND NOT (l.attachment = a.attachment AND l.source_key IN (SELECT unnest(keys))) AS elsewhere
+        FROM read r LEFT JOIN LATERAL (SELECT * FROM revops.attached_row x WHERE x.subject = r.subject AND x.kind = a.kind OFFSET 0) l ON true
     ), ranked AS (
-        SELECT r.*, f.applied, row_number() OVER (PARTITION BY r.subject ORDER BY (f.source_key = r.source_key) DESC NULLS LAST, r.source_key) AS place,
-               EXISTS (SELECT FROM revops.attached_row o WHERE o.subject = r.subject AND o.kind = a.kind
-                       AND NOT (o.attachment = a.attachment AND o.source_key = ANY (keys))) AS elsewhere
-        FROM read r LEFT JOIN former f ON f.subject = r.subject
-    ), refused AS (
-        INSERT INTO revops.attachment_error AS e (attachment, source_key, subject, sqlstate, error)
-        SELECT a.attachment, r.source_key, r.subject, '23505', format('another row is %s "%s" already', a.kind, r.subject)
-        FROM ranked r WHERE r.place > 1 OR r.elsewhere
-        ON CONFLICT ON CONSTRAINT attachment_error_pkey DO UPDATE SET subject = excluded.subject, sqlstate = excluded.sqlstate, error = excluded.error,
-            failed_at = excluded.failed_at, attempts = e.attempts + 1
-    ), cured AS (
-        DELETE FROM revops.attachment_error e
-        WHERE e.attachment = a.attachment AND e.source_key = ANY (keys)
-          AND NOT EXISTS (SELECT FROM ranked r WHERE r.source_key = e.source_key AND (r.place > 1 OR r.elsewhere))
+        SELECT k.*, row_number() OVER (PARTITION BY k.subject ORDER BY (k.had = k.source_key) DESC NULLS LAST, k.source_key) > 1 OR k.elsewhere AS refused FROM known k
     )
-    SELECT array_agg(r.subject ORDER BY r.subject), array_agg(r.source_key ORDER BY r.subject), array_agg(r.row_ ORDER BY r.subject),
-           array_agg(r.applied ORDER BY r.subject), min(CASE WHEN r.subject IS NULL OR r.subject = '' THEN 'the key is empty'
-                                                            WHEN octet_length(r.subject) > 512 THEN 'the key is longer than 512 bytes'
-                                                            WHEN a.kind = 'opportunity' AND r.row_ ->> 'status' NOT IN ('open', 'won', 'lost')
-                                                                THEN format('status "%s" is not open, won or lost', r.row_ ->> 'status') END),
-           (SELECT array_agg(f.subject ORDER BY f.subject) FROM former f
-            WHERE NOT EXISTS (SELECT FROM ranked k WHERE k.subject = f.subject AND k.place = 1 AND NOT k.elsewhere))
-    INTO subjects, sources, rows, formers, bad, freed
-    FROM ranked r WHERE r.place = 1 AND NOT r.elsewhere;
+    SELECT array_agg(r.subject ORDER BY r.subject) FILTER (WHERE NOT r.refused), array_agg(r.source_key ORDER BY r.subject) FILTER (WHERE NOT r.refused),
+           array_agg(r.row_ ORDER BY r.subject) FILTER (WHERE NOT r.refused), array_agg(r.applied ORDER BY r.subject) FILTER (WHERE NOT r.refused),
+           array_agg(r.source_key ORDER BY r.subject) FILTER (WHERE r.refused), array_agg(r.subject ORDER BY r.subject) FILTER (WHERE r.refused),
+           min(CASE WHEN r.subject IS NULL OR r.subject = '' THEN 'the key is empty'
+                    WHEN octet_length(r.subject) > 512 THEN 'the key is longer than 512 bytes'
+                    WHEN a.kind = 'opportunity' AND r.row_ ->> 'status' NOT IN ('open', 'won', 'lost')
+                        THEN format('status "%s" is not open, won or lost', r.row_ ->> 'status') END)
+    INTO subjects, sources, rows, formers, refused, refused_as, bad
+    FROM ranked r;
     IF bad IS NOT NULL THEN
         RAISE EXCEPTION '%', bad USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    SELECT array_agg(f.subject) INTO freed FROM (SELECT unnest(former) EXCEPT SELECT unnest(subjects)) AS f(subject);
+    IF EXISTS (SELECT FROM revops.attachment_error e WHERE e.attachment = a.attachment) THEN
+        DELETE FROM revops.attachment_error e WHERE e.attachment = a.attachment AND e.source_key IN (SELECT unnest(keys) EXCEPT SELECT unnest(refused));
+    END IF;
+    INSERT INTO revops.attachment_error AS e (attachment, source_key, subject, sqlstate, error)
+    SELECT a.attachment, r.source_key, r.subject, '23505', format('another row is %s "%s" already', a.kind, r.subject)
+    FROM unnest(refused, refused_as) AS r(source_key, subject)
+    ON CONFLICT ON CONSTRAINT attachment_error_pkey DO UPDATE SET subject = excluded.subject, sqlstate = excluded.sqlstate, error = excluded.error,
+        failed_at = excluded.failed_at, attempts = e.attempts + 1;
 
     IF subjects IS NOT NULL THEN
         SELECT string_agg(format('%I', c.name), ', '),
@@ -272,12 +276,11 @@ BEGIN
         EXECUTE format('WITH made AS (
                             INSERT INTO revops.%1$I (%1$I%2$s)
                             SELECT u.subject%3$s FROM unnest($1, $2) AS u(subject, row_)
-                            WHERE NOT EXISTS (SELECT FROM revops.%1$I t WHERE t.%1$I = u.subject)
                             ON CONFLICT DO NOTHING RETURNING %1$I)
                         SELECT array_agg(%1$I) FROM made', a.kind, ', ' || names, ', ' || fresh)
         INTO inserted USING subjects, rows;
         n := coalesce(cardinality(inserted), 0);
-        IF sets IS NOT NULL THEN
+        IF sets IS NOT NULL AND n < cardinality(subjects) THEN
             EXECUTE format('UPDATE revops.%1$I t SET %2$s FROM unnest($1, $2, $3) AS u(subject, row_, former)
                             WHERE t.%1$I = u.subject AND (%3$s) AND NOT t.%1$I = ANY ($4)', a.kind, sets, differs)
             USING subjects, rows, formers, coalesce(inserted, '{}');
