@@ -187,7 +187,8 @@ ParseOne(const char *text)
 	target = list_length(s->targetList) == 1 ? linitial_node(ResTarget, s->targetList) : NULL;
 	if (target == NULL || target->name != NULL || target->indirection != NIL || s->distinctClause != NIL || s->intoClause != NULL ||
 		s->fromClause != NIL || s->whereClause != NULL || s->groupClause != NIL || s->havingClause != NULL || s->windowClause != NIL ||
-		s->sortClause != NIL || s->limitCount != NULL || s->limitOffset != NULL || s->lockingClause != NIL || s->op != SETOP_NONE)
+		s->sortClause != NIL || s->limitCount != NULL || s->limitOffset != NULL || s->lockingClause != NIL || s->op != SETOP_NONE ||
+		(IsA(target->val, ColumnRef) && IsA(llast(((ColumnRef *) target->val)->fields), A_Star)))
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("it is not one expression")));
 	return target->val;
 }
@@ -206,7 +207,7 @@ Analyze(Relation source, const char *text)
 	node = transformExpr(pstate, raw, EXPR_KIND_OTHER);
 	if (pstate->p_hasSubLinks)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("it has a subquery, and may look at its own row alone")));
-	if (pstate->p_hasAggs || pstate->p_hasWindowFuncs || pstate->p_hasTargetSRFs)
+	if (pstate->p_hasAggs || pstate->p_hasWindowFuncs || expression_returns_set(node))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("it has %s, and must give one value for one row",
 							   pstate->p_hasAggs ? "an aggregate" : pstate->p_hasWindowFuncs ? "a window function" : "a function that returns a set")));
@@ -257,9 +258,9 @@ CheckEntry(Relation source, const char *name, const char *expression, Oid typid,
 				(errcode(e->sqlerrcode),
 				 errmsg("mapping entry \"%s\": %s", name, e->message),
 				 errdetail("It is: %s", expression),
-				 e->hint ? errhint("%s", e->hint) :
 				 e->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION || e->sqlerrcode == ERRCODE_UNDEFINED_OBJECT ?
-				 errhint("Functions and types outside pg_catalog are written with their schema.") : 0));
+				 errhint("Functions and types outside pg_catalog are written with their schema.") :
+				 e->hint ? errhint("%s", e->hint) : 0));
 	}
 	PG_END_TRY();
 }
