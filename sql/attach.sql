@@ -193,6 +193,17 @@ SELECT revops.process();
 SELECT revops.process();
 SELECT kind, occurred_at, person, rep, side, channel, dwell, body, properties FROM revops.event;
 SELECT source_key, error FROM revops.attachment_error;
+-- a pass leaves what its own transaction wrote, which may go on writing, to the next one
+BEGIN;
+SELECT revops.track('own', person => 'eve') IS NOT NULL AS tracked;
+SAVEPOINT s;
+INSERT INTO keyless VALUES ('x');
+ROLLBACK TO s;
+SELECT revops.process();
+SELECT revops.track('own', person => 'eve') IS NOT NULL AS tracked;
+COMMIT;
+SELECT revops.process();
+DELETE FROM revops.event WHERE kind = 'own';
 UPDATE calls SET said = 'edited', at = coalesce(at, '2026-05-01 11:00+00');
 SELECT revops.apply_attachments();
 SELECT revops.resync_attachment('calls', 'event');

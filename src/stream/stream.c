@@ -121,13 +121,27 @@ LockLane(int lane, bool nowait, bool *busy)
 	return false;
 }
 
+/* What is committed now. What this transaction writes is not, also where others that began later have ended: it may go on writing. */
 static TxSnapshot *
 CurrentTxSnapshot(void)
 {
 	static SqlPlan current = {"SELECT pg_current_snapshot()::text", 0};
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
+	TxSnapshot *snap;
 
 	SqlRun(&current, NULL, NULL);
-	return TxSnapshotParse(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	snap = TxSnapshotParse(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	if (FullTransactionIdIsValid(own) && TxSnapshotSees(snap, U64FromFullTransactionId(own)))
+	{
+		int			i = snap->nxip++;
+
+		snap->xip = repalloc(snap->xip, snap->nxip * sizeof(uint64));
+		for (; i > 0 && snap->xip[i - 1] > U64FromFullTransactionId(own); i--)
+			snap->xip[i] = snap->xip[i - 1];
+		snap->xip[i] = U64FromFullTransactionId(own);
+		snap->xmin = Min(snap->xmin, snap->xip[i]);
+	}
+	return snap;
 }
 
 /* Write the cursor back. */
