@@ -7,6 +7,7 @@
 
 #include "event/event.h"
 #include "moment/pass.h"
+#include "stage/stage.h"
 #include "stream/stream.h"
 
 /* One pass at work */
@@ -26,11 +27,14 @@ typedef void (*Work) (Pass *pass, void *arg);
 /* stream.c: the events [from, to) through all rooms; the cursor's position is after them */
 extern void PassApply(Pass *pass, EventList *list, int from, int to);
 
-/* stream.c: moments to the moment table, to the scores, and to the task room */
-extern void WriteMoments(Pass *pass, MomentPass *moments);
+/* stream.c: moments to the moment table, to the scores, to the stage room with the pass's events (NULL: none), and to the task room */
+extern void WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages);
 
 /* upkeep.c: compute anew the subjects that were asked for; true if more wait. *after (NULL: none): see there */
 extern bool Repairs(Pass *pass, int64 *after);
+
+/* upkeep.c: filter anew the opportunities that were asked for; true if more wait */
+extern bool StageRequests(Pass *pass);
 
 /* upkeep.c: moments that come since time has passed, where no event is left to take; true if more are due */
 extern bool FireTimeouts(Pass *pass);

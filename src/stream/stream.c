@@ -277,7 +277,7 @@ AnswerTasks(Pass *pass, const EventList *list, int from, int to)
 
 /* A card may be answered already, where its moment was found late. */
 void
-WriteMoments(Pass *pass, MomentPass *moments)
+WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
 {
 	static SqlPlan since = {
 		"SELECT DISTINCT ON (e.event_id) e.*"
@@ -299,6 +299,9 @@ WriteMoments(Pass *pass, MomentPass *moments)
 
 	MomentPassWrite(moments, &opened, &nopened, &retracted, &nretracted);
 	ScoreMoments(opened, nopened, retracted, nretracted, pass->consumed);
+	if (stages == NULL && nopened + nretracted > 0)
+		stages = StageBegin(pass->lane, pass->lanes);
+	StageFinish(stages, pass->consumed, opened, nopened, retracted, nretracted);
 	if (nretracted > 0)
 		SqlRun(&cancel_tasks, &retracted, NULL);
 	if (nopened > 0)
@@ -322,6 +325,7 @@ PassApply(Pass *pass, EventList *list, int from, int to)
 {
 	ScorePass  *scores = ScoreBegin(pass->lane, pass->lanes);
 	MomentPass *moments = MomentPassBegin(pass->lane, pass->lanes);
+	StagePass  *stages = StageBegin(pass->lane, pass->lanes);
 
 	for (int i = from; i < to; i++)
 	{
@@ -332,11 +336,12 @@ PassApply(Pass *pass, EventList *list, int from, int to)
 		TextEvent(e, pass->lane, pass->lanes);
 		ScoreEvent(scores, e);
 		MomentPassEvent(moments, e);
+		StageEvent(stages, e);
 	}
 	ScoreFinish(scores, pass->consumed);
 	MomentPassFinish(moments, pass->consumed);
 	TextWrite(list, from, to, pass->lane, pass->lanes);
-	WriteMoments(pass, moments);
+	WriteMoments(pass, moments, stages);
 	AnswerTasks(pass, list, from, to);
 	pass->memory = Max(pass->memory, MemoryContextMemAllocated(CurrentMemoryContext, true));
 }
@@ -454,6 +459,8 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 		result.more = true;
 	}
 	if (Repairs(&pass, repaired))
+		result.more = true;
+	if (StageRequests(&pass))
 		result.more = true;
 	if (!result.more && FireTimeouts(&pass))
 		result.more = true;

@@ -12,6 +12,7 @@
 
 #define REPAIRS_PER_PASS	200
 #define TIMEOUTS_PER_PASS	2000
+#define STAGES_PER_PASS		2000
 
 static SubjectKind
 SubjectKindNamed(const char *name)
@@ -49,8 +50,10 @@ RunRepair(Pass *pass, void *arg)
 
 		SqlRun(&replayed, args, NULL);
 		MomentPassRepair(moments, r->kind, r->subject, r->since, pass->consumed);
-		WriteMoments(pass, moments);
+		WriteMoments(pass, moments, NULL);
 	}
+	if (r->kind == SUBJECT_OPPORTUNITY)
+		StageRecompute(&r->subject, 1, pass->consumed);
 }
 
 /*
@@ -130,6 +133,49 @@ Repairs(Pass *pass, int64 *after)
 	return requests == REPAIRS_PER_PASS;
 }
 
+typedef struct Stages
+{
+	int			n;
+	const Str  *opportunities;
+} Stages;
+
+static void
+RunStages(Pass *pass, void *arg)
+{
+	Stages	   *s = arg;
+
+	StageRecompute(s->opportunities, s->n, pass->consumed);
+}
+
+/* Filter anew the opportunities that were asked for; true if more wait. All at once; if that fails, one by one. */
+bool
+StageRequests(Pass *pass)
+{
+	Str		   *opportunities;
+	Datum	   *requests;
+	int			n = StageRequested(pass->lane, pass->lanes, STAGES_PER_PASS, &opportunities, &requests);
+	Stages		all = {n, opportunities};
+	bool		failed;
+
+	if (n == 0)
+		return false;
+	failed = Guarded(pass, RunStages, &all) != NULL;
+	for (int i = 0; i < n; i++)
+	{
+		Stages		one = {1, &opportunities[i]};
+		ErrorData  *error = failed ? Guarded(pass, RunStages, &one) : NULL;
+		const char *message = error == NULL ? NULL : error->message ? error->message : "unknown error";
+
+		CHECK_FOR_INTERRUPTS();
+		if (message != NULL)
+			ereport(LOG,
+					(errmsg("pg_revops: the stage of opportunity \"%s\" was not estimated: %s", opportunities[i].data, message),
+					 errhint("See revops.stage_request; when the cause is mended, SELECT revops.rebuild_stages().")));
+		StageRequestDone(opportunities[i], requests[i], message);
+	}
+	return true;
+}
+
 typedef struct TimedSubject
 {
 	SubjectKind kind;
@@ -154,7 +200,7 @@ RunTimeouts(Pass *pass, void *arg)
 		CHECK_FOR_INTERRUPTS();
 		MomentPassTimeouts(moments, t->subjects[i].kind, t->subjects[i].subject, t->now);
 	}
-	WriteMoments(pass, moments);
+	WriteMoments(pass, moments, NULL);
 }
 
 /*

@@ -1,0 +1,245 @@
+-- stage: calibrations, and the views
+
+CREATE TABLE revops.calibration (
+    opportunity text COLLATE "C" NOT NULL,
+    calibration_id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    pipeline    text COLLATE "C" NOT NULL,
+    before      text,
+    after       text NOT NULL,
+    probability float8 NOT NULL,
+    estimated_since timestamptz NOT NULL,
+    evidence    uuid[] NOT NULL,
+    evidence_symbols text[] NOT NULL,
+    model_id    uuid NOT NULL,
+    threshold   float8 NOT NULL,
+    calibrated_at timestamptz NOT NULL DEFAULT revops.now(),
+    calibrated_by text NOT NULL DEFAULT session_user,
+    undone_at   timestamptz,
+    undone_by   text,
+    PRIMARY KEY (opportunity, calibration_id)
+);
+CREATE INDEX calibration_id ON revops.calibration (calibration_id);
+COMMENT ON TABLE revops.calibration IS 'Each correction of a recorded stage, with what it rests on. Written by calibrate_stages() and undo_calibration()';
+COMMENT ON COLUMN revops.calibration.opportunity IS 'The opportunity';
+COMMENT ON COLUMN revops.calibration.calibration_id IS 'For undo_calibration()';
+COMMENT ON COLUMN revops.calibration.pipeline IS 'Its pipeline';
+COMMENT ON COLUMN revops.calibration.before IS 'The stage on record before';
+COMMENT ON COLUMN revops.calibration.after IS 'and after';
+COMMENT ON COLUMN revops.calibration.probability IS 'Of the stage that was set';
+COMMENT ON COLUMN revops.calibration.estimated_since IS 'Since when it had been the likeliest';
+COMMENT ON COLUMN revops.calibration.evidence IS 'Events and moments that made it so, NULL for a change of the record; at most 8';
+COMMENT ON COLUMN revops.calibration.evidence_symbols IS 'What each of them was to the filter';
+COMMENT ON COLUMN revops.calibration.model_id IS 'The model (stage_model.version_id)';
+COMMENT ON COLUMN revops.calibration.threshold IS 'The probability that was asked for';
+COMMENT ON COLUMN revops.calibration.calibrated_at IS 'When';
+COMMENT ON COLUMN revops.calibration.calibrated_by IS 'Who called calibrate_stages()';
+COMMENT ON COLUMN revops.calibration.undone_at IS 'When it was undone; NULL: it was not';
+COMMENT ON COLUMN revops.calibration.undone_by IS 'By whom';
+SELECT pg_catalog.pg_extension_config_dump('revops.calibration', '');
+
+CREATE FUNCTION revops.calibrate_stages(pipeline text DEFAULT NULL, threshold float8 DEFAULT 0.9, apply boolean DEFAULT false)
+RETURNS TABLE (opportunity text, recorded text, estimated text, probability float8, since timestamptz, lag_hours float8, evidence uuid[], calibration_id uuid)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    named   CONSTANT text := calibrate_stages.pipeline;
+    least   CONSTANT float8 := calibrate_stages.threshold;
+    applied CONSTANT boolean := calibrate_stages.apply;
+    r       record;
+    present text;
+BEGIN
+    IF least IS NULL OR NOT least BETWEEN 0.5 AND 1 THEN
+        RAISE EXCEPTION 'the threshold is not a probability from 0.5 to 1' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF named IS NOT NULL AND NOT EXISTS (SELECT FROM revops.pipeline p WHERE p.pipeline = named) THEN
+        RAISE EXCEPTION 'there is no pipeline "%"', named USING ERRCODE = 'undefined_object', HINT = 'revops.pipeline lists those that are there.';
+    END IF;
+    FOR r IN
+        WITH differs AS MATERIALIZED (
+            SELECT s.opportunity, o.stage AS recorded, s.stage, s.probability, s.since, s.seen_at, s.evidence, s.evidence_symbols, s.pipeline, s.model_id
+            FROM revops.stage_state s JOIN revops.opportunity o USING (opportunity)
+            WHERE s.stage IS DISTINCT FROM o.stage COLLATE "C" AND s.probability >= least AND o.status = 'open' AND s.seen_at IS NOT NULL
+              AND s.pipeline = coalesce(named, s.pipeline)),
+        last AS (
+            SELECT DISTINCT ON (c.opportunity) c.opportunity, c.before, c.after, c.calibrated_at, c.undone_at
+            FROM revops.calibration c JOIN differs d USING (opportunity) ORDER BY c.opportunity, c.calibrated_at DESC, c.calibration_id),
+        said AS (
+            -- what people set, and since the last calibration
+            SELECT h.opportunity, max(h.recorded_at) AS at,
+                   max(h.recorded_at) FILTER (WHERE h.recorded_at >= l.calibrated_at AND h.stage IS DISTINCT FROM l.after) AS overruled_at
+            FROM revops.stage_history h JOIN differs d USING (opportunity) LEFT JOIN last l USING (opportunity)
+            WHERE h.origin NOT IN ('calibration', 'backfill') GROUP BY h.opportunity)
+        SELECT d.*, greatest(extract(epoch FROM revops.now() - d.since) / 3600, 0)::float8 AS lag
+        FROM differs d LEFT JOIN last l USING (opportunity) LEFT JOIN said s USING (opportunity)
+        WHERE d.seen_at > coalesce(s.at, '-infinity')
+          -- people who overruled a calibration are believed until the estimate has become another one since
+          AND d.since > coalesce(greatest(s.overruled_at, l.undone_at), '-infinity')
+          -- back to what a calibration has left: surer than the first time
+          AND (l.before IS DISTINCT FROM d.stage OR l.undone_at IS NOT NULL OR d.probability >= (1 + least) / 2)
+        ORDER BY d.opportunity
+    LOOP
+        opportunity := r.opportunity;
+        recorded := r.recorded;
+        estimated := r.stage;
+        probability := r.probability;
+        since := r.since;
+        lag_hours := r.lag;
+        evidence := r.evidence;
+        calibration_id := NULL;
+        IF applied THEN
+            SELECT o.stage INTO present FROM revops.opportunity o WHERE o.opportunity = r.opportunity FOR NO KEY UPDATE;
+            CONTINUE WHEN NOT FOUND OR present IS DISTINCT FROM r.recorded;
+            PERFORM revops.set_field('opportunity', r.opportunity, 'stage', r.stage, 'calibration');
+            INSERT INTO revops.calibration AS c (opportunity, pipeline, before, after, probability, estimated_since, evidence, evidence_symbols, model_id, threshold)
+            VALUES (r.opportunity, r.pipeline, r.recorded, r.stage, r.probability, r.since, r.evidence, r.evidence_symbols, r.model_id, least)
+            RETURNING c.calibration_id INTO calibration_id;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION revops.calibrate_stages(text, float8, boolean) IS
+'Open opportunities whose recorded stage the evidence contradicts with at least the probability threshold; apply => true sets them, logged in revops.calibration. What people set after the evidence stands';
+
+CREATE FUNCTION revops.undo_calibration(calibration_id uuid) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    c       revops.calibration;
+    present text;
+BEGIN
+    SELECT * INTO c FROM revops.calibration k WHERE k.calibration_id = calibration_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no calibration %', calibration_id USING ERRCODE = 'no_data_found', HINT = 'revops.calibration lists them.';
+    ELSIF c.undone_at IS NOT NULL THEN
+        RAISE EXCEPTION 'calibration % of opportunity "%" is undone already', calibration_id, c.opportunity USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    SELECT o.stage INTO present FROM revops.opportunity o WHERE o.opportunity = c.opportunity FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'opportunity "%" is no longer there', c.opportunity USING ERRCODE = 'no_data_found';
+    ELSIF present IS DISTINCT FROM c.after
+          OR EXISTS (SELECT FROM revops.stage_history h WHERE h.opportunity = c.opportunity AND h.recorded_at > c.calibrated_at) THEN
+        RAISE EXCEPTION 'the stage of opportunity "%" was changed since', c.opportunity USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = format('The calibration set "%s"; it is "%s" now.', c.after, present), HINT = 'What was set later stands; set the stage by hand.';
+    END IF;
+    PERFORM revops.set_field('opportunity', c.opportunity, 'stage', c.before, 'undo');
+    UPDATE revops.calibration k SET undone_at = revops.now(), undone_by = session_user WHERE k.opportunity = c.opportunity AND k.calibration_id = calibration_id;
+    RETURN c.before;
+END $$;
+COMMENT ON FUNCTION revops.undo_calibration(uuid) IS 'Restores the stage that a calibration has changed, and returns it; refused if the stage was changed since';
+
+CREATE VIEW revops.stage_estimate WITH (security_barrier) AS
+SELECT s.opportunity, s.pipeline, o.owner, o.stage AS recorded, s.stage::text AS estimated, s.probability,
+       (SELECT jsonb_object_agg(u.stage, round(u.p::numeric, 6)) FROM unnest(m.stages, s.probabilities) AS u (stage, p)) AS probabilities,
+       s.since, CASE WHEN s.stage IS DISTINCT FROM o.stage COLLATE "C" THEN greatest(extract(epoch FROM revops.now() - s.since) / 3600, 0)::float8 ELSE 0 END AS lag_hours,
+       s.evidence, s.evidence_symbols, s.seen_at, m.version
+FROM revops.stage_state s JOIN revops.stage_model m ON m.version_id = s.model_id LEFT JOIN revops.opportunity o USING (opportunity);
+COMMENT ON VIEW revops.stage_estimate IS 'The stage that each opportunity''s evidence shows, beside the recorded one, as of its latest evidence';
+COMMENT ON COLUMN revops.stage_estimate.opportunity IS 'The opportunity';
+COMMENT ON COLUMN revops.stage_estimate.pipeline IS 'Its pipeline';
+COMMENT ON COLUMN revops.stage_estimate.owner IS 'The rep who owns it';
+COMMENT ON COLUMN revops.stage_estimate.recorded IS 'The stage on record';
+COMMENT ON COLUMN revops.stage_estimate.estimated IS 'The likeliest stage';
+COMMENT ON COLUMN revops.stage_estimate.probability IS 'Its probability';
+COMMENT ON COLUMN revops.stage_estimate.probabilities IS 'The probability of each stage';
+COMMENT ON COLUMN revops.stage_estimate.since IS 'Since when it has been the likeliest';
+COMMENT ON COLUMN revops.stage_estimate.lag_hours IS 'For how many hours the record has not followed; 0 where it agrees';
+COMMENT ON COLUMN revops.stage_estimate.evidence IS 'Events and moments that made it so, NULL for a change of the record; at most 8';
+COMMENT ON COLUMN revops.stage_estimate.evidence_symbols IS 'What each of them was to the filter';
+COMMENT ON COLUMN revops.stage_estimate.seen_at IS 'When the latest event or moment was';
+COMMENT ON COLUMN revops.stage_estimate.version IS 'Version of the pipeline''s model';
+
+CREATE VIEW revops.stale_stages WITH (security_barrier) AS
+SELECT e.opportunity, e.pipeline, e.owner, e.recorded, e.estimated, e.probability, greatest(e.since, o.stage_since) AS contradicted_since,
+       (extract(epoch FROM revops.now() - greatest(e.since, o.stage_since)) / 3600)::float8 AS contradicted_hours, e.evidence, e.evidence_symbols
+FROM revops.stage_estimate e JOIN revops.opportunity o USING (opportunity)
+WHERE o.status = 'open' AND e.estimated IS DISTINCT FROM e.recorded AND e.probability >= 0.5
+  AND greatest(e.since, o.stage_since) < revops.now() - interval '72 hours';
+COMMENT ON VIEW revops.stale_stages IS 'Open opportunities whose recorded stage the evidence has contradicted for more than 72 hours';
+COMMENT ON COLUMN revops.stale_stages.opportunity IS 'The opportunity';
+COMMENT ON COLUMN revops.stale_stages.pipeline IS 'Its pipeline';
+COMMENT ON COLUMN revops.stale_stages.owner IS 'The rep who owns it';
+COMMENT ON COLUMN revops.stale_stages.recorded IS 'The stage on record';
+COMMENT ON COLUMN revops.stale_stages.estimated IS 'The likeliest stage';
+COMMENT ON COLUMN revops.stale_stages.probability IS 'Its probability, at least a half';
+COMMENT ON COLUMN revops.stale_stages.contradicted_since IS 'Since when both have stood against each other';
+COMMENT ON COLUMN revops.stale_stages.contradicted_hours IS 'The same in hours';
+COMMENT ON COLUMN revops.stale_stages.evidence IS 'Events and moments that speak for the estimate';
+COMMENT ON COLUMN revops.stale_stages.evidence_symbols IS 'What each of them was to the filter';
+
+CREATE VIEW revops.stage_accuracy WITH (security_barrier) AS
+SELECT c.pipeline, c.stage, count(*) AS confirmations, count(*) FILTER (WHERE c.estimated = c.stage) AS agreed,
+       count(*) FILTER (WHERE c.estimated = c.stage)::float8 / count(*) AS accuracy,
+       avg(extract(epoch FROM c.confirmed_at - c.estimated_since) / 3600) FILTER (WHERE c.estimated = c.stage)::float8 AS hours_ahead
+FROM revops.stage_confirmation c GROUP BY c.pipeline, c.stage;
+COMMENT ON VIEW revops.stage_accuracy IS 'Of the changes of stage that people or the CRM made, how many had been estimated before';
+COMMENT ON COLUMN revops.stage_accuracy.pipeline IS 'The pipeline';
+COMMENT ON COLUMN revops.stage_accuracy.stage IS 'The stage that was set';
+COMMENT ON COLUMN revops.stage_accuracy.confirmations IS 'How often';
+COMMENT ON COLUMN revops.stage_accuracy.agreed IS 'How often the estimate had been the same before';
+COMMENT ON COLUMN revops.stage_accuracy.accuracy IS 'The share of these';
+COMMENT ON COLUMN revops.stage_accuracy.hours_ahead IS 'For how many hours it had been, on average';
+
+CREATE VIEW revops.field_fill_rate WITH (security_barrier) AS
+WITH latest AS (
+    SELECT DISTINCT ON (h.opportunity) h.opportunity, h.origin FROM revops.stage_history h
+    ORDER BY h.opportunity, h.recorded_at DESC, h.entered_at DESC),
+value AS (
+    SELECT o.opportunity, f.field, f.value FROM revops.opportunity o CROSS JOIN LATERAL (VALUES
+        ('account', o.account), ('name', o.name), ('owner', o.owner), ('stage', o.stage), ('amount', o.amount::text),
+        ('opened_at', o.opened_at::text), ('closed_at', CASE WHEN o.status = 'open' THEN 'open' ELSE o.closed_at::text END)) AS f (field, value)
+    UNION ALL
+    SELECT o.opportunity, k.field, nullif(o.properties ->> k.field, '') FROM revops.opportunity o
+    CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.properties) AS field FROM revops.opportunity p WHERE jsonb_typeof(p.properties) = 'object') k)
+SELECT v.field, count(*) AS opportunities, count(v.value) AS filled,
+       count(v.value) FILTER (WHERE v.field = 'stage' AND l.origin = 'calibration') AS filled_by_us,
+       count(v.value)::float8 / count(*) AS fill_rate,
+       count(v.value) FILTER (WHERE NOT (v.field = 'stage' AND l.origin IS NOT DISTINCT FROM 'calibration'))::float8 / count(*) AS fill_rate_by_hand,
+       count(v.value) FILTER (WHERE v.field = 'stage' AND l.origin = 'calibration')::float8 / count(*) AS fill_rate_by_us
+FROM value v LEFT JOIN latest l USING (opportunity) GROUP BY v.field;
+COMMENT ON VIEW revops.field_fill_rate IS 'How many opportunities have each field filled, by hand (or the CRM) and by us';
+COMMENT ON COLUMN revops.field_fill_rate.field IS 'The field: a column, or a key of properties. closed_at counts as filled while an opportunity is open';
+COMMENT ON COLUMN revops.field_fill_rate.opportunities IS 'Opportunities';
+COMMENT ON COLUMN revops.field_fill_rate.filled IS 'that have it filled';
+COMMENT ON COLUMN revops.field_fill_rate.filled_by_us IS 'of these, with what a calibration set';
+COMMENT ON COLUMN revops.field_fill_rate.fill_rate IS 'filled, as a share of all';
+COMMENT ON COLUMN revops.field_fill_rate.fill_rate_by_hand IS 'What people or the CRM filled, as a share of all';
+COMMENT ON COLUMN revops.field_fill_rate.fill_rate_by_us IS 'What calibrations filled, as a share of all';
+
+CREATE VIEW revops.pipeline_conformance WITH (security_barrier) AS
+WITH step AS (
+    SELECT h.opportunity, coalesce(o.pipeline, (SELECT p.pipeline FROM revops.pipeline p WHERE p.is_default)) AS pipeline, h.stage, h.entered_at, h.origin,
+           lag(h.stage) OVER w AS previous, lead(h.entered_at) OVER w AS left_at
+    FROM revops.stage_history h JOIN revops.opportunity o USING (opportunity)
+    WINDOW w AS (PARTITION BY h.opportunity ORDER BY h.entered_at, h.recorded_at, h.stage)),
+usual AS (
+    SELECT s.pipeline, s.stage, percentile_cont(0.5) WITHIN GROUP (ORDER BY s.left_at - s.entered_at) AS time_in_stage
+    FROM step s WHERE s.left_at IS NOT NULL GROUP BY s.pipeline, s.stage)
+SELECT s.opportunity, s.pipeline, s.previous, s.stage, s.entered_at, s.origin,
+       k.skipped,
+       a.ordinal < b.ordinal AS reversed,
+       EXISTS (SELECT FROM revops.pipeline_move m WHERE m.pipeline = s.pipeline)
+           AND s.previous IS NOT NULL AND NOT EXISTS (SELECT FROM revops.pipeline_move m WHERE m.pipeline = s.pipeline
+               AND m.from_stage = s.previous COLLATE "C" AND m.to_stage = s.stage COLLATE "C") AS not_allowed,
+       coalesce(s.left_at, revops.now()) - s.entered_at AS time_in_stage, u.time_in_stage AS usual_time,
+       (extract(epoch FROM coalesce(s.left_at, revops.now()) - s.entered_at) / nullif(extract(epoch FROM u.time_in_stage), 0))::float8 AS times_usual,
+       s.left_at IS NULL AS is_current
+FROM step s
+JOIN revops.pipeline_stage a ON a.pipeline = s.pipeline AND a.stage = s.stage COLLATE "C"
+LEFT JOIN revops.pipeline_stage b ON b.pipeline = s.pipeline AND b.stage = s.previous COLLATE "C"
+LEFT JOIN usual u ON u.pipeline = s.pipeline AND u.stage = s.stage
+CROSS JOIN LATERAL (SELECT coalesce(array_agg(x.stage::text ORDER BY x.ordinal), '{}') AS skipped FROM revops.pipeline_stage x
+    WHERE x.pipeline = s.pipeline AND x.kind = 'open' AND a.kind <> 'lost' AND x.ordinal > coalesce(b.ordinal, 0) AND x.ordinal < a.ordinal) k;
+COMMENT ON VIEW revops.pipeline_conformance IS 'Each stage that an opportunity was in on record: what was skipped or reversed, and how long it took against the usual';
+COMMENT ON COLUMN revops.pipeline_conformance.opportunity IS 'The opportunity';
+COMMENT ON COLUMN revops.pipeline_conformance.pipeline IS 'Its pipeline';
+COMMENT ON COLUMN revops.pipeline_conformance.previous IS 'The stage before; NULL: it was the first';
+COMMENT ON COLUMN revops.pipeline_conformance.stage IS 'The stage';
+COMMENT ON COLUMN revops.pipeline_conformance.entered_at IS 'Since when it was in it';
+COMMENT ON COLUMN revops.pipeline_conformance.origin IS 'Who set it, as in revops.stage_history';
+COMMENT ON COLUMN revops.pipeline_conformance.skipped IS 'Open stages between the two; none are skipped by losing';
+COMMENT ON COLUMN revops.pipeline_conformance.reversed IS 'Back to an earlier stage; NULL for the first';
+COMMENT ON COLUMN revops.pipeline_conformance.not_allowed IS 'The pipeline names its moves, and this is none of them';
+COMMENT ON COLUMN revops.pipeline_conformance.time_in_stage IS 'How long, up to now where it still is in it';
+COMMENT ON COLUMN revops.pipeline_conformance.usual_time IS 'The median of those that have left the stage';
+COMMENT ON COLUMN revops.pipeline_conformance.times_usual IS 'The one by the other';
+COMMENT ON COLUMN revops.pipeline_conformance.is_current IS 'It still is in this stage';
