@@ -30,7 +30,8 @@ Layout(StageModel *m, StageHeader *h)
 	m->wait = m->mark + (renewal ? v * s * s : 0);
 	m->pair = m->wait + (renewal ? v * STAGE_WAITS * s * s : 0);
 	m->key = (int32 *) (m->pair + np * s * s);
-	return (char *) (m->key + np) - (char *) h;
+	m->seen = m->key + np;
+	return (char *) (m->seen + v) - (char *) h;
 }
 
 void
@@ -201,6 +202,15 @@ StageFilterStep(const StageModel *m, StageFilter *f, int symbol, int64 at)
 	double		p[STAGE_MAX_STAGES] = {0};
 	double		sum = 0;
 
+	if (m->h->kind == STAGE_RENEWAL && !m->seen[symbol])
+	{
+		/* no step of the process: the time since the last one goes on */
+		for (int j = 0; j < s; j++)
+			sum += p[j] = f->p[j] * m->mark[(symbol * s + j) * s + j];
+		for (int j = 0; j < s && sum > 0; j++)
+			f->p[j] = p[j] / sum;
+		return 0;
+	}
 	if (m->h->kind == STAGE_CONTINUOUS)
 	{
 		StagePredict(m, f->p, dt, p);

@@ -13,8 +13,6 @@
 
 #include <math.h>
 
-#include "miscadmin.h"
-
 #define BACK_OFF	8.0
 
 static double *
@@ -291,7 +289,7 @@ Shown(const StageCounts *c, const StagePrior *prior)
 			total += c->shown[x * s + j];
 		}
 		for (int x = 0; x < v; x++)
-			e[x * s + j] = (c->shown[x * s + j] + (back + 1e-12) * e[x * s + j] / base_total) / (total + back + 1e-12);
+			e[x * s + j] = !prior->seen[x] ? 1e-3 * prior->hint[x * s + j] : (c->shown[x * s + j] + (back + 1e-12) * e[x * s + j] / base_total) / (total + back + 1e-12);
 	}
 	return e;
 }
@@ -309,12 +307,18 @@ BuildRenewal(StageModel *m, int order, const StageCounts *c, const StagePrior *p
 			   *mark = Zeros((size_t) v * ss),
 			   *wait = Zeros(STAGE_WAITS * ss);
 	double		plain[2][STAGE_WAITS] = {{0}},
-				plain_total[2] = {0};
+				plain_total[2] = {0},
+				been[STAGE_MAX_STAGES] = {0},
+				steps = 0;
 
 	/* over all symbols: the steps from i to j, and the times that they took */
 	for (int x = 0; x <= v; x++)
 		for (int ij = 0; ij < ss; ij++)
+		{
 			arc[ij] += c->context[x * ss + ij];
+			been[ij % s] += c->context[x * ss + ij];
+			steps += c->context[x * ss + ij];
+		}
 	for (int x = 0; x < v; x++)
 		for (int w = 0; w < STAGE_WAITS; w++)
 			for (int ij = 0; ij < ss; ij++)
@@ -341,6 +345,8 @@ BuildRenewal(StageModel *m, int order, const StageCounts *c, const StagePrior *p
 		{
 			double		guess = i == j ? 0.7 : Max(prior->reach[i][j] ? 0.02 : 1e-4, weight > 0 ? 0.3 * prior->move[i][j] / weight : 0);
 
+			/* where much was seen, a stage in which nothing was is no refuge for what surprises */
+			guess *= Min(1, (been[j] + 1) / (0.1 * steps / s + 1));
 			go[i * s + j] = (arc[i * s + j] + half * guess) / (total + half);
 		}
 	}
@@ -363,7 +369,7 @@ BuildRenewal(StageModel *m, int order, const StageCounts *c, const StagePrior *p
 	for (int x = 0; x < v; x++)
 		for (int ij = 0; ij < ss; ij++)
 		{
-			mark[x * ss + ij] = (mark[x * ss + ij] + back * shown[x * s + ij % s]) / (arc[ij] + back);
+			mark[x * ss + ij] = !prior->seen[x] ? shown[x * s + ij % s] : (mark[x * ss + ij] + back * shown[x * s + ij % s]) / (arc[ij] + back);
 			m->mark[x * ss + ij] = mark[x * ss + ij];
 		}
 	for (int k = 0; k < m->h->npairs; k++)
@@ -426,6 +432,8 @@ StageBuild(StageModel *m, StageKind kind, int order, const StageCounts *c, const
 
 	StageModelMake(m, kind, s, c->symbols, kind == STAGE_RENEWAL && order > 0 ? c->npairs : 0);
 	BuildGenerator(m, c, prior);
+	for (int x = 0; x < c->symbols; x++)
+		m->seen[x] = prior->seen[x];
 	if (kind == STAGE_RENEWAL)
 		BuildRenewal(m, order, c, prior);
 	else

@@ -54,6 +54,7 @@ typedef struct StageModel
 	float	   *wait;			/* renewal: [V][STAGE_WAITS][S][S] */
 	float	   *pair;			/* renewal: [npairs][S][S] */
 	int32	   *key;			/* renewal: [npairs] ascending, context * V + symbol */
+	int32	   *seen;			/* [V] 0: nothing was learned of it; it weighs the stages by its hints (renewal: the diagonal of mark) */
 } StageModel;
 
 /* What has been seen of a case so far */
@@ -98,6 +99,7 @@ typedef struct StagePrior
 	double		dwell[STAGE_MAX_STAGES];	/* usual time in the stage, ms */
 	double		move[STAGE_MAX_STAGES][STAGE_MAX_STAGES];	/* where from there: weights; 0 on the diagonal */
 	bool		reach[STAGE_MAX_STAGES][STAGE_MAX_STAGES];	/* by any number of allowed moves */
+	bool	   *seen;			/* [V] is there anything to learn of the symbol */
 	float	   *hint;			/* [V][S] how much more the stage shows the symbol than others do; 1 is as much */
 	double		strength;		/* of smoothing: 1 is as documented, 0 nearly none */
 } StagePrior;

@@ -539,9 +539,9 @@ ApplyChunk(const Evidence *items, int n, Datum *keys, int nkeys, const Consumed 
 			continue;
 		if (m == NULL || strcmp(m->pipeline, st->pipeline) != 0)
 			m = StagesDeployed(st->pipeline);
-		if (m == NULL)
-			continue;
 		kept[k] = true;
+		if (m == NULL)
+			continue;			/* its row, if there is one, is of a pipeline that it has left */
 		st->nstages = m->nstages;
 		anew = !ReadState(st, m, rows->vals[k], rows->tupdesc);
 		for (int j = from; j < i && !anew; j++)

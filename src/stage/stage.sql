@@ -246,6 +246,7 @@ BEGIN
     END IF;
     IF former <> names AND cardinality(former) > 0 THEN
         -- a model of other stages says nothing of these
+        LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
         UPDATE revops.pipeline p SET deployed = NULL WHERE p.pipeline = pipeline;
         DELETE FROM revops.stage_state s WHERE s.pipeline = pipeline;
     END IF;

@@ -111,7 +111,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no calibration %', calibration_id USING ERRCODE = 'no_data_found', HINT = 'revops.calibration lists them.';
     ELSIF c.undone_at IS NOT NULL THEN
-        RAISE EXCEPTION 'calibration % of opportunity "%" is undone already', calibration_id, c.opportunity USING ERRCODE = 'object_not_in_prerequisite_state';
+        RAISE EXCEPTION 'this calibration of opportunity "%" is undone already', c.opportunity USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     SELECT o.stage INTO present FROM revops.opportunity o WHERE o.opportunity = c.opportunity FOR NO KEY UPDATE;
     IF NOT FOUND THEN

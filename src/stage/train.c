@@ -215,7 +215,7 @@ LabelOf(const Definition *d, const char *stage)
 }
 
 static int32
-NameOf(Cases *c, const char *symbol)
+NameOf(Cases *c, const char *symbol, int count)
 {
 	char		key[STAGE_MAX_NAME + 1] = {0};
 	SymbolName	   *entry;
@@ -235,7 +235,7 @@ NameOf(Cases *c, const char *symbol)
 		entry->number = c->nnames++;
 		entry->count = 0;
 	}
-	entry->count++;
+	entry->count += count;
 	return entry->number;
 }
 
@@ -325,7 +325,7 @@ GatherCases(Cases *c, const char *query, const Definition *d)
 					pfree(current);
 				current = pstrdup(name);
 			}
-			AddRow(c, DatumGetTimestampTz(at), symbol != NULL ? NameOf(c, symbol) : -1, LabelOf(d, stage));
+			AddRow(c, DatumGetTimestampTz(at), symbol != NULL ? NameOf(c, symbol, 1) : -1, LabelOf(d, stage));
 			c->cases[c->n - 1].n++;
 			MemoryContextSwitchTo(old);
 		}
@@ -354,6 +354,25 @@ CaseCmp(const void *a, const void *b)
 			   *y = b;
 
 	return x->order != y->order ? (x->order < y->order ? -1 : 1) : x->first - y->first;
+}
+
+/* What the definition speaks of is known, whether it came or not. */
+static void
+NameHints(Cases *c, const Definition *d)
+{
+	for (int j = 0; j < d->n; j++)
+	{
+		Datum	   *symbols;
+		bool	   *null;
+		int			n = 0;
+
+		(void) NameOf(c, psprintf("stage:%s", d->stage[j]), 0);
+		if (d->symbols[j] != NULL)
+			deconstruct_array(d->symbols[j], TEXTOID, -1, false, TYPALIGN_INT, &symbols, &null, &n);
+		for (int k = 0; k < n; k++)
+			if (!null[k])
+				(void) NameOf(c, TextDatumGetCString(symbols[k]), 0);
+	}
 }
 
 /* Number the symbols by how often they came; the rarest, beyond what a model holds, are one. Returns the names of the others. */
@@ -469,6 +488,7 @@ MakePrior(const Definition *d, char **names, int nnames, StagePrior *p)
 		for (int i = 0; i < s; i++)
 			for (int j = 0; j < s; j++)
 				p->reach[i][j] |= p->reach[i][k] && p->reach[k][j];
+	p->seen = palloc0(p->symbols * sizeof(bool));
 	p->hint = palloc((size_t) p->symbols * s * sizeof(float));
 	for (int i = 0; i < p->symbols * s; i++)
 		p->hint[i] = 1;
@@ -489,11 +509,17 @@ MakePrior(const Definition *d, char **names, int nnames, StagePrior *p)
 		}
 }
 
-/* Learn from the first n cases. */
+/* Learn from the first n cases. Symbols that are in none of them are not seen. */
 static void
-Learn(const Cases *c, int n, StageKind kind, int order, StageCounts *counts, const StagePrior *prior, const Options *o, bool labelled, StageModel *m)
+Learn(const Cases *c, int n, StageKind kind, int order, StageCounts *counts, StagePrior *prior, const Options *o, bool labelled, StageModel *m)
 {
 	double		was = -INFINITY;
+
+	memset(prior->seen, 0, prior->symbols * sizeof(bool));
+	for (int i = 0; i < n; i++)
+		for (int r = c->cases[i].first; r < c->cases[i].first + c->cases[i].n; r++)
+			if (c->rows[r].symbol >= 0)
+				prior->seen[c->rows[r].symbol] = true;
 
 	/* the cases that are labelled, and the priors */
 	StageCountsClear(counts);
@@ -653,6 +679,7 @@ train_stages(PG_FUNCTION_ARGS)
 	GatherCases(&c, query, &d);
 	MemoryContextSwitchTo(context);
 
+	NameHints(&c, &d);
 	names = NumberSymbols(&c, &nnames);
 	keys = Pairs(&c, nnames + 1, &nkeys);
 	MakePrior(&d, names, nnames, &prior);
