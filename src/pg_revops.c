@@ -4,6 +4,7 @@
  */
 #include "assign/assign.h"
 #include "base/base.h"
+#include "assign/people.h"
 #include "board/board.h"
 #include "capture/capture.h"
 #include "learn/learn.h"
@@ -29,6 +30,7 @@ _PG_init(void)
 	MomentInit();
 	TaskInit();
 	AssignInit();
+	PeopleInit();
 	BoardInit();
 	StreamInit();
 	WorkerInit();
