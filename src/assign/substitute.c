@@ -13,13 +13,15 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/tuplestore.h"
 
 #define MAX_TOP			20
 #define MAX_CANDIDATES	4096
-#define MAX_LIKELY		16		/* existing units that are looked at closely */
+#define MAX_KNOWN		300		/* of those who know the customers: how many are considered */
+#define MAX_LIKELY		8		/* existing units that are looked at closely */
 
 typedef struct Need
 {
@@ -208,13 +210,45 @@ FindCandidate(Case *c, char *rep)
 	return bsearch(&key, c->all, c->n, sizeof(Candidate), ByRep);
 }
 
+typedef struct Known
+{
+	char	   *rep;
+	double		points;
+	int64		served;
+} Known;
+
+static int
+ByPoints(const void *a, const void *b)
+{
+	const Known *x = a,
+			   *y = b;
+
+	if (x->points != y->points)
+		return x->points > y->points ? -1 : 1;
+	return strcmp(x->rep, y->rep);
+}
+
+static int
+ByKnownRep(const void *a, const void *b)
+{
+	return strcmp(((const Known *) a)->rep, ((const Known *) b)->rep);
+}
+
+/* From weeks of work, decayed, to 0..1 */
+static double
+Strength(double points)
+{
+	return isinf(points) ? 1 : points / (1 + points);
+}
+
 /* Who may take over, and what of the needs each covers. */
 static void
 LoadCandidates(Case *c)
 {
+	static SqlPlan find = {"SELECT rep, points, served FROM revops.substitution_known($1, $2)", 2, {TEXTARRAYOID, TEXTARRAYOID}};
 	static SqlPlan list = {
-		"SELECT rep, unit, whole, similarity, familiarity, room, languages, served FROM revops.substitution_candidates($1, $2, $3, $4, $5)",
-		5, {TEXTARRAYOID, TEXTARRAYOID, BYTEAOID, TEXTARRAYOID, INT4ARRAYOID}
+		"SELECT rep, unit, whole, similarity, room, languages FROM revops.substitution_candidates($1, $2, $3, $4, $5, $6)",
+		6, {TEXTARRAYOID, TEXTARRAYOID, BYTEAOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID}
 	};
 	static SqlPlan levels = {
 		"SELECT s.rep, n.place::int, s.level FROM unnest($1) AS c (rep) JOIN revops.rep_skill s ON s.rep = c.rep COLLATE \"C\""
@@ -222,9 +256,12 @@ LoadCandidates(Case *c)
 	};
 	char	   *skills[TEAM_MAX_NEEDS];
 	Datum		least[TEAM_MAX_NEEDS];
-	Datum		args[5];
-	bool		null[5] = {false, false, c->no_vector, false, false};
+	Datum		args[6];
+	bool		null[6] = {false, false, c->no_vector, false, false, false};
 	char	  **reps;
+	Known	   *known;
+	char	   *best[MAX_KNOWN];
+	int			nknown;
 	uint64		rows;
 	bool		isnull;
 
@@ -235,10 +272,25 @@ LoadCandidates(Case *c)
 	}
 	args[0] = c->lost;
 	args[1] = c->customers;
+	nknown = (int) SqlRun(&find, args, NULL);
+	known = palloc((nknown + 1) * sizeof(Known));
+	for (int r = 0; r < nknown; r++)
+	{
+		known[r].rep = TextColumn(r, 1);
+		known[r].points = DatumGetFloat8(Column(r, 2, &isnull));
+		known[r].served = DatumGetInt64(Column(r, 3, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	qsort(known, nknown, sizeof(Known), ByPoints);
+	for (int i = 0; i < Min(nknown, MAX_KNOWN); i++)
+		best[i] = known[i].rep;
+	qsort(known, nknown, sizeof(Known), ByKnownRep);
+
 	args[2] = c->no_vector ? (Datum) 0 : c->vector;
 	args[3] = TextArray(skills, c->nskills);
 	args[4] = PointerGetDatum(c->nskills == 0 ? construct_empty_array(INT4OID) :
 							  construct_array(least, c->nskills, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	args[5] = TextArray(best, Min(nknown, MAX_KNOWN));
 	rows = SqlRun(&list, args, null);
 	c->all = palloc0((Min(rows, MAX_CANDIDATES) + 1) * sizeof(Candidate));
 	for (uint64 r = 0; r < rows && c->n < MAX_CANDIDATES; r++)
@@ -249,12 +301,17 @@ LoadCandidates(Case *c)
 		k->unit = TextColumn(r, 2);
 		k->whole = DatumGetBool(Column(r, 3, &isnull));
 		k->similarity = DatumGetFloat8(Column(r, 4, &isnull));
-		k->familiarity = DatumGetFloat8(Column(r, 5, &isnull));
-		k->room = DatumGetInt64(Column(r, 6, &k->unlimited));
+		k->room = DatumGetInt64(Column(r, 5, &k->unlimited));
 		if (k->unlimited)
 			k->room = c->total;
-		k->languages = TextsColumn(r, 7, &k->nlanguages);
-		k->served = DatumGetInt64(Column(r, 8, &isnull));
+		k->languages = TextsColumn(r, 6, &k->nlanguages);
+		{
+			Known		key = {.rep = k->rep};
+			Known	   *found = bsearch(&key, known, nknown, sizeof(Known), ByKnownRep);
+
+			k->familiarity = found != NULL ? Strength(found->points) : 0;
+			k->served = found != NULL ? found->served : 0;
+		}
 		k->pool = -1;
 		for (int i = c->nskills; i < c->nneeds; i++)
 			for (int l = 0; l < k->nlanguages; l++)
@@ -331,7 +388,7 @@ LoadPairs(Case *c)
 	static SqlPlan pairs = {
 		"SELECT c.rep, c.other, revops.decayed(c.rank, s.half_life, revops.now()) FROM revops.collaboration_state s"
 		" CROSS JOIN unnest($1) AS u (rep) JOIN revops.collaboration c ON c.rep = u.rep COLLATE \"C\""
-		" WHERE c.other = ANY ($1) AND c.rep < c.other", 1, {TEXTARRAYOID}
+		" WHERE c.rep < c.other", 1, {TEXTARRAYOID}
 	};
 	char	   *reps[TEAM_MAX_POOL];
 	Datum		arg;
@@ -349,10 +406,11 @@ LoadPairs(Case *c)
 				   *b = FindCandidate(c, TextColumn(r, 2));
 		double		points = DatumGetFloat8(Column(r, 3, &isnull));
 
-		if (a == NULL || b == NULL)
+		/* picked out here: a look-up for each pair would be dearer by far */
+		if (a == NULL || b == NULL || a->pool < 0 || b->pool < 0)
 			continue;
 		c->pair[(size_t) a->pool * c->npool + b->pool] = c->pair[(size_t) b->pool * c->npool + a->pool] =
-			(float) (isinf(points) ? 1 : points / (1 + points));
+			(float) Strength(points);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -700,6 +758,9 @@ revops_substitute_units(PG_FUNCTION_ARGS)
 
 	level = SqlConnect();
 	MemoryContextSwitchTo(context);
+	/* long lists of names are no help to the planner, and dear */
+	(void) set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	LoadCase(c, PG_GETARG_DATUM(0));
 	LoadCandidates(c);
 	nunits = LikelyUnits(c, size, &units);

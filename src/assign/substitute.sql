@@ -51,42 +51,47 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
 $$;
 COMMENT ON FUNCTION revops.similar_units(bytea, int) IS 'The units whose customers are most like a vector';
 
+-- Planned once, with nothing known of how many there will be: every table is reached by an index, row by row.
+CREATE FUNCTION revops.substitution_known(lost text[], customers text[])
+RETURNS TABLE (rep text, points float8, served bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off ROWS 1000 AS $$
+    SELECT x.rep, sum(x.points), count(x.account)
+    FROM (
+        SELECT s.rep, s.account, revops.decayed(s.rank, h.half_life, revops.now()) AS points
+        FROM revops.collaboration_state h CROSS JOIN unnest($2) AS c (account) JOIN revops.service s ON s.account = c.account COLLATE "C"
+        UNION ALL
+        SELECT c.other, NULL, revops.decayed(c.rank, h.half_life, revops.now())
+        FROM revops.collaboration_state h CROSS JOIN unnest($1) AS l (rep) JOIN revops.collaboration c ON c.rep = l.rep COLLATE "C"
+    ) x
+    GROUP BY x.rep
+$$;
+COMMENT ON FUNCTION revops.substitution_known(text[], text[]) IS
+'Who knows these customers or these reps: the decayed sum of all service and collaboration, and how many of the customers the rep has served';
+
 -- Who can matter: whoever knows the customers or the lost reps best, holds what is needed, or is in a unit that does or has customers like
 -- these. The lists are bounded, so the cost does not grow with the number of reps, only with that of units (a scan of their vectors).
-CREATE FUNCTION revops.substitution_candidates(lost text[], customers text[], vector bytea, skills text[], levels int[])
-RETURNS TABLE (rep text, unit text, whole boolean, similarity float8, familiarity float8, room bigint, languages text[], served bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 500 AS $$
+CREATE FUNCTION revops.substitution_candidates(lost text[], customers text[], vector bytea, skills text[], levels int[], known text[])
+RETURNS TABLE (rep text, unit text, whole boolean, similarity float8, room bigint, languages text[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off ROWS 500 AS $$
 #variable_conflict use_column
 DECLARE
     at      CONSTANT timestamptz := revops.now();
-    h       CONSTANT interval := (SELECT s.half_life FROM revops.collaboration_state s);
     overlap CONSTANT float8 := coalesce(nullif(current_setting('revops.substitution_overlap', true), ''), '0.5')::float8;
     units   text[];
-    who     text[];
-    points  float8[];
-    served  bigint[];
     denied  text[];
     barred  text[];
+    listed  text[];
+    open_calendars text[];
+    open_always boolean;
 BEGIN
-    SELECT array_agg(k.rep), array_agg(k.points), array_agg(k.served) INTO who, points, served
-    FROM (
-        SELECT x.rep, sum(x.points) AS points, count(x.account) AS served
-        FROM (
-            SELECT s.rep, s.account, revops.decayed(s.rank, h, at) AS points
-            FROM unnest(customers) AS c (account) JOIN revops.service s ON s.account = c.account COLLATE "C"
-            UNION ALL
-            SELECT c.other, NULL, revops.decayed(c.rank, h, at) FROM unnest(lost) AS l (rep) JOIN revops.collaboration c ON c.rep = l.rep COLLATE "C"
-        ) x
-        WHERE x.rep <> ALL (lost)
-        GROUP BY x.rep
-    ) k;
     -- units that have similar customers, and those that know these
     units := ARRAY(
         SELECT revops.similar_units(vector, 40)
         UNION
-        (SELECT r.unit FROM (SELECT k.rep, k.points FROM unnest(who, points) AS k (rep, points) ORDER BY k.points DESC, k.rep LIMIT 300) k
-         JOIN revops.rep r ON r.rep = k.rep COLLATE "C" WHERE r.unit IS NOT NULL
-         GROUP BY r.unit ORDER BY sum(k.points) DESC, r.unit LIMIT 12));
+        (SELECT r.unit FROM unnest(known) AS k (rep) JOIN revops.rep r ON r.rep = k.rep COLLATE "C" WHERE r.unit IS NOT NULL
+         GROUP BY r.unit ORDER BY count(*) DESC, r.unit LIMIT 12));
     SELECT array_agg(DISTINCT p.grantee) FILTER (WHERE p.grantee_kind = 'rep'), array_agg(DISTINCT p.grantee) FILTER (WHERE p.grantee_kind = 'unit')
     INTO denied, barred
     FROM revops.permission p
@@ -98,40 +103,47 @@ BEGIN
               ELSE EXISTS (SELECT FROM unnest(customers) AS c (account) JOIN revops.account a ON a.account = c.account COLLATE "C"
                            WHERE p.scope = CASE p.scope_kind WHEN 'territory' THEN a.territory WHEN 'industry' THEN a.industry ELSE a.segment END)
           END;
-    RETURN QUERY
-    WITH listed AS (
-        SELECT k.rep FROM (SELECT k.rep FROM unnest(who, points) AS k (rep, points) ORDER BY k.points DESC, k.rep LIMIT 200) k
+    -- calendars that are open long enough in the hours of those who are lost, at best; NULL is round the clock
+    SELECT array_agg(o.calendar) FILTER (WHERE o.calendar IS NOT NULL), bool_or(o.calendar IS NULL) INTO open_calendars, open_always
+    FROM (
+        SELECT c.calendar
+        FROM (SELECT x.calendar, x.time_zone, x.week FROM revops.calendar x UNION ALL SELECT NULL, NULL, NULL) c
+        CROSS JOIN (SELECT DISTINCT coalesce(v.calendar, w.calendar) AS calendar
+                    FROM revops.rep v LEFT JOIN revops.unit w ON w.unit = v.unit WHERE v.rep = ANY (lost)) y
+        LEFT JOIN revops.calendar z ON z.calendar = y.calendar
+        GROUP BY c.calendar
+        HAVING coalesce(max(revops.hours_overlap(z.time_zone, z.week, c.time_zone, c.week, at)), 1) >= overlap
+    ) o;
+    listed := ARRAY(
+        SELECT k.rep FROM unnest(known[:200]) AS k (rep)
         UNION
         (SELECT r.rep FROM unnest(units) AS u (unit) JOIN revops.rep r ON r.unit = u.unit COLLATE "C" LIMIT 2000)
         UNION
         SELECT s.rep FROM unnest(skills, levels) AS n (skill, level) CROSS JOIN LATERAL (
             SELECT x.rep FROM revops.rep_skill x WHERE x.skill = n.skill COLLATE "C" AND x.level >= n.level ORDER BY x.level DESC LIMIT 20) s
-    )
-    SELECT r.rep, r.unit, coalesce(r.unit = ANY (units), false),
-           coalesce(revops.profile_similarity(f.vector, substitution_candidates.vector), 0),
-           coalesce(k.points / (1 + k.points), 0), o.room, r.languages, coalesce(k.served, 0)
-    FROM listed l
-    JOIN revops.rep r ON r.rep = l.rep COLLATE "C"
-    LEFT JOIN revops.rep_profile f ON f.rep = r.rep
-    LEFT JOIN unnest(who, points, served) AS k (rep, points, served) ON k.rep = r.rep COLLATE "C"
-    LEFT JOIN revops.unit u ON u.unit = r.unit
-    LEFT JOIN revops.calendar c ON c.calendar = coalesce(r.calendar, u.calendar)
-    CROSS JOIN LATERAL (SELECT CASE WHEN r.max_accounts IS NOT NULL THEN
-        r.max_accounts - (SELECT count(*) FROM revops.account a WHERE a.owner = r.rep) END AS room) o
-    WHERE r.active AND r.rep <> ALL (lost)
-      AND NOT EXISTS (SELECT FROM revops.absence b WHERE b.rep = r.rep AND b.starts_at <= at AND b.ends_at > at)
-      AND (o.room IS NULL OR o.room > 0)
-      AND (denied IS NULL OR r.rep <> ALL (denied)) AND (barred IS NULL OR r.unit IS NULL OR r.unit <> ALL (barred))
-      AND (overlap = 0 OR coalesce((
-          -- the hours of those who are lost, at best
-          SELECT max(revops.hours_overlap(x.time_zone, x.week, c.time_zone, c.week, at))
-          FROM (SELECT DISTINCT coalesce(v.calendar, w.calendar) AS calendar
-                FROM revops.rep v LEFT JOIN revops.unit w ON w.unit = v.unit WHERE v.rep = ANY (lost)) y
-          LEFT JOIN revops.calendar x ON x.calendar = y.calendar), 1) >= overlap)
-    ORDER BY r.rep;
+    );
+    RETURN QUERY
+    SELECT p.rep, p.unit, coalesce(p.unit = ANY (units), false),
+           coalesce(revops.profile_similarity(f.vector, substitution_candidates.vector), 0), p.room, p.languages
+    FROM (
+        SELECT r.rep, r.unit, r.languages, r.calendar, o.room
+        FROM unnest(listed) AS l (rep)
+        JOIN revops.rep r ON r.rep = l.rep COLLATE "C"
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN r.max_accounts IS NOT NULL THEN
+                r.max_accounts - (SELECT count(*) FROM revops.account a WHERE a.owner = r.rep) END AS room OFFSET 0) o
+        WHERE r.active
+          AND NOT EXISTS (SELECT FROM revops.absence b WHERE b.rep = r.rep AND b.starts_at <= at AND b.ends_at > at)
+          AND (denied IS NULL OR r.rep <> ALL (denied)) AND (barred IS NULL OR r.unit IS NULL OR r.unit <> ALL (barred))
+        OFFSET 0
+    ) p
+    LEFT JOIN revops.rep_profile f ON f.rep = p.rep
+    LEFT JOIN revops.unit u ON u.unit = p.unit
+    WHERE p.rep <> ALL (lost) AND (p.room IS NULL OR p.room > 0)
+      AND CASE WHEN coalesce(p.calendar, u.calendar) IS NULL THEN open_always ELSE coalesce(p.calendar, u.calendar) = ANY (open_calendars) END;
 END $$;
-COMMENT ON FUNCTION revops.substitution_candidates(text[], text[], bytea, text[], int[]) IS
-'Reps who may take over: active, present, with room, allowed to, with overlapping hours; how like the lost customers theirs are, and how well they know those customers and reps. whole: all such reps of the unit are listed';
+COMMENT ON FUNCTION revops.substitution_candidates(text[], text[], bytea, text[], int[], text[]) IS
+'Reps who may take over: active, present, with room, allowed to, with overlapping hours, and how like the lost customers theirs are. known: who knows them, the best first. whole: all such reps of the unit are listed';
 
 CREATE FUNCTION revops.substitute_units(unit text, top int DEFAULT 3, size int DEFAULT NULL)
 RETURNS TABLE (rank int, unit text, members text[], score float8, customer_similarity float8, collaboration float8, skill_match float8,
