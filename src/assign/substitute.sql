@@ -69,8 +69,8 @@ $$;
 COMMENT ON FUNCTION revops.substitution_known(text[], text[]) IS
 'Who knows these customers or these reps: the decayed sum of all service and collaboration, and how many of the customers the rep has served';
 
--- Who can matter: whoever knows the customers or the lost reps best, holds what is needed, or is in a unit that does or has customers like
--- these. The lists are bounded, so the cost does not grow with the number of reps, only with that of units (a scan of their vectors).
+-- Who can matter: whoever knows the customers or the lost reps best, holds what is needed, is in no unit, or in one that knows them or has
+-- customers like these. The lists are bounded, so the cost does not grow with the number of reps, only with that of units (a scan of their vectors).
 CREATE FUNCTION revops.substitution_candidates(lost text[], customers text[], vector bytea, skills text[], levels int[], known text[])
 RETURNS TABLE (rep text, unit text, whole boolean, similarity float8, room bigint, languages text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -119,6 +119,8 @@ BEGIN
         UNION
         (SELECT r.rep FROM unnest(units) AS u (unit) JOIN revops.rep r ON r.unit = u.unit COLLATE "C" LIMIT 2000)
         UNION
+        (SELECT r.rep FROM revops.rep r WHERE r.unit IS NULL LIMIT 400)
+        UNION
         SELECT s.rep FROM unnest(skills, levels) AS n (skill, level) CROSS JOIN LATERAL (
             SELECT x.rep FROM revops.rep_skill x WHERE x.skill = n.skill COLLATE "C" AND x.level >= n.level ORDER BY x.level DESC LIMIT 20) s
     );
@@ -152,3 +154,180 @@ RETURNS TABLE (rank int, unit text, members text[], score float8, customer_simil
 LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 3 AS 'MODULE_PATHNAME', 'revops_substitute_units';
 COMMENT ON FUNCTION revops.substitute_units(text, int, int) IS
 'Who can take over from a unit or a territory: existing units, and teams composed of single reps (unit NULL), the best first, no person in two plans. The score is the weighted mean of three factors from 0 to 1; a composed team covers the skills and languages that the customers require, as far as anybody has them, and no team of its size scores above bound. Give plan to revops.activate_substitution()';
+
+CREATE TABLE revops.substitution (
+    substitution_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    replaces    text COLLATE "C" NOT NULL,
+    unit        text COLLATE "C",
+    members     text[] COLLATE "C" NOT NULL,
+    plan        jsonb NOT NULL,
+    until       timestamptz,
+    started_at  timestamptz NOT NULL DEFAULT revops.now(),
+    started_by  text NOT NULL DEFAULT session_user,
+    ended_at    timestamptz,
+    ended_by    text
+);
+COMMENT ON TABLE revops.substitution IS 'Who stands in for whom since when; written by activate_substitution() and end_substitution()';
+COMMENT ON COLUMN revops.substitution.replaces IS 'The unit or territory';
+COMMENT ON COLUMN revops.substitution.until IS 'Until when access to the customers'' history is granted; NULL: until it is ended';
+
+CREATE TABLE revops.substitution_item (
+    kind        text COLLATE "C" NOT NULL CONSTRAINT substitution_item_kind_check CHECK (kind IN ('account', 'opportunity', 'task')),
+    subject     text COLLATE "C" NOT NULL,
+    substitution_id bigint NOT NULL,
+    former      text COLLATE "C" NOT NULL,
+    given       text COLLATE "C" NOT NULL,
+    given_back  boolean,
+    PRIMARY KEY (subject, kind, substitution_id)
+);
+CREATE INDEX substitution_item_id_idx ON revops.substitution_item (substitution_id);
+COMMENT ON TABLE revops.substitution_item IS 'What each substitution handed over: customers, open opportunities and cards, with their owner before and after';
+COMMENT ON COLUMN revops.substitution_item.subject IS 'Key of the account or opportunity, or number of the card';
+COMMENT ON COLUMN revops.substitution_item.given_back IS 'Since it ended: whether it went back; false: somebody had changed it, or closed it, meanwhile';
+SELECT pg_catalog.pg_extension_config_dump('revops.substitution', '');
+SELECT pg_catalog.pg_extension_config_dump('revops.substitution_substitution_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('revops.substitution_item', '');
+
+CREATE FUNCTION revops.activate_substitution(plan jsonb, until timestamptz DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    whom    CONSTANT text COLLATE "C" := activate_substitution.plan ->> 'for';
+    team    text[];
+    case_   record;
+    a       record;
+    pick    text;
+    stuck   text;
+    n       bigint;
+    id      bigint;
+BEGIN
+    IF whom IS NULL OR jsonb_typeof(activate_substitution.plan -> 'members') IS DISTINCT FROM 'array' OR activate_substitution.plan -> 'members' = '[]' THEN
+        RAISE EXCEPTION 'a plan names whom it replaces, and its members'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Take the column plan of revops.substitute_units(), or give {"for": "east-1", "members": ["li.na", ...]}.';
+    ELSIF activate_substitution.until <= revops.now() THEN
+        RAISE EXCEPTION 'a substitution cannot end at %, which is past', activate_substitution.until USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    team := ARRAY(SELECT DISTINCT m FROM jsonb_array_elements_text(activate_substitution.plan -> 'members') m ORDER BY m);
+    -- one at a time: two would divide the same customers
+    LOCK TABLE revops.substitution IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO case_ FROM revops.substitution_case(whom);
+    SELECT string_agg(m, ', ') INTO stuck FROM unnest(team) m WHERE NOT revops.is_present(m) OR m = ANY (case_.lost);
+    IF stuck IS NOT NULL THEN
+        RAISE EXCEPTION 'these cannot stand in for "%": %', whom, stuck
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'They do not exist, are not active, are away, or are replaced themselves.',
+                  HINT = 'Ask revops.substitute_units() again.';
+    END IF;
+    INSERT INTO revops.substitution (replaces, unit, members, plan, until)
+    VALUES (whom, activate_substitution.plan ->> 'unit', team, activate_substitution.plan, activate_substitution.until)
+    RETURNING substitution_id INTO id;
+
+    -- each customer to a member who may own it and has room: who knows it best, then whose customers are most like it, then who got the fewest.
+    -- The dearest first, so that what is left over, if anything, is small
+    PERFORM FROM revops.account x WHERE x.owner = ANY (case_.lost) ORDER BY x.account FOR UPDATE;
+    CREATE TEMP TABLE handover ON COMMIT DROP AS
+    SELECT m.rep COLLATE "C" AS rep, r.languages, p.vector, 0::bigint AS got,
+           r.max_accounts - (SELECT count(*) FROM revops.account x WHERE x.owner = r.rep) AS room
+    FROM unnest(team) AS m (rep) JOIN revops.rep r ON r.rep = m.rep COLLATE "C" LEFT JOIN revops.rep_profile p ON p.rep = r.rep;
+    FOR a IN
+        SELECT x.account, x.owner, x.languages, p.vector
+        FROM revops.account x
+        LEFT JOIN revops.account_profile p ON p.account = x.account
+        LEFT JOIN LATERAL (SELECT sum(o.amount) AS amount FROM revops.opportunity o WHERE o.account = x.account AND o.status = 'open') v ON true
+        WHERE x.owner = ANY (case_.lost)
+        ORDER BY v.amount DESC NULLS LAST, x.account
+    LOOP
+        SELECT h.rep INTO pick
+        FROM pg_temp.handover h LEFT JOIN revops.service s ON s.account = a.account AND s.rep = h.rep
+        WHERE (h.room IS NULL OR h.got < h.room) AND revops.may(h.rep, 'own', a.account)
+        ORDER BY a.languages IS NULL OR a.languages = '{}' OR coalesce(h.languages && a.languages, false) DESC,
+                 s.rank DESC NULLS LAST, h.got / greatest(case_.total / cardinality(team), 1),
+                 coalesce(revops.profile_similarity(h.vector, a.vector), 0) DESC, h.got, h.rep
+        LIMIT 1;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no member may take over customer "%"', a.account
+                USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Each is full (max_accounts) or not permitted to own it. Nothing was handed over.',
+                      HINT = 'Ask revops.substitute_units() again, or raise max_accounts in revops.rep.';
+        END IF;
+        UPDATE pg_temp.handover h SET got = h.got + 1 WHERE h.rep = pick;
+        INSERT INTO revops.substitution_item (kind, subject, substitution_id, former, given) VALUES ('account', a.account, id, a.owner, pick);
+    END LOOP;
+    UPDATE revops.account x SET owner = i.given
+    FROM revops.substitution_item i WHERE i.substitution_id = id AND i.kind = 'account' AND x.account = i.subject;
+
+    -- open opportunities and cards go where their customer went, or else to the members in turn
+    INSERT INTO revops.substitution_item (kind, subject, substitution_id, former, given)
+    SELECT 'opportunity', o.opportunity, id, o.owner,
+           coalesce(i.given, w.owner, team[1 + (hashtextextended(o.opportunity, 0) & 2147483647) % cardinality(team)])
+    FROM revops.opportunity o
+    LEFT JOIN revops.substitution_item i ON i.subject = o.account AND i.kind = 'account' AND i.substitution_id = id
+    LEFT JOIN revops.account w ON w.account = o.account AND w.owner = ANY (team)
+    WHERE o.status = 'open' AND o.owner = ANY (case_.lost);
+    UPDATE revops.opportunity o SET owner = i.given
+    FROM revops.substitution_item i WHERE i.substitution_id = id AND i.kind = 'opportunity' AND o.opportunity = i.subject;
+    INSERT INTO revops.substitution_item (kind, subject, substitution_id, former, given)
+    SELECT 'task', t.task_id, id, t.owner,
+           coalesce(oi.given, i.given, w.owner, team[1 + (hashtextextended(t.subject, 0) & 2147483647) % cardinality(team)])
+    FROM revops.task t
+    LEFT JOIN revops.substitution_item oi ON oi.subject = t.opportunity AND oi.kind = 'opportunity' AND oi.substitution_id = id
+    LEFT JOIN revops.substitution_item i ON i.subject = t.account AND i.kind = 'account' AND i.substitution_id = id
+    LEFT JOIN revops.account w ON w.account = t.account AND w.owner = ANY (team)
+    WHERE t.status IN ('open', 'claimed') AND t.owner = ANY (case_.lost);
+    -- lines and escalation stand: the customer waits no longer because of us
+    UPDATE revops.task t SET owner = i.given, unit = coalesce(r.unit, t.unit), status = 'open', claimed_by = NULL, claimed_at = NULL
+    FROM revops.substitution_item i LEFT JOIN revops.rep r ON r.rep = i.given
+    WHERE i.substitution_id = id AND i.kind = 'task' AND t.task_id = i.subject::bigint;
+    SELECT count(pg_notify('revops_task', json_build_object('event', 'handed_over', 'task', t.task_id, 'subject_kind', t.subject_kind, 'subject', t.subject,
+               'owner', t.owner, 'due_at', t.due_at)::text)) INTO n
+    FROM revops.substitution_item i JOIN revops.task t ON t.task_id = i.subject::bigint WHERE i.substitution_id = id AND i.kind = 'task';
+
+    -- each member may read and write what was handed to anyone of the team: they work on it together
+    INSERT INTO revops.permission (grantee_kind, grantee, what, scope_kind, scope, until, granted_by)
+    SELECT 'rep', m, w, 'account', i.subject, coalesce(activate_substitution.until, 'infinity'), 'substitution ' || id
+    FROM unnest(team) m, unnest('{read,write}'::text[]) w, revops.substitution_item i
+    WHERE i.substitution_id = id AND i.kind = 'account' AND (w = 'read' OR i.given = m);
+    DROP TABLE pg_temp.handover;
+    RETURN id;
+END $$;
+COMMENT ON FUNCTION revops.activate_substitution(jsonb, timestamptz) IS
+'Carries out a plan of revops.substitute_units(), all or nothing: customers, open opportunities and cards with their deadlines go to its members, who get access to the customers'' history. Returns the number of the substitution';
+
+CREATE FUNCTION revops.end_substitution(id bigint, OUT given_back bigint, OUT kept bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    s revops.substitution;
+BEGIN
+    SELECT * INTO s FROM revops.substitution x WHERE x.substitution_id = end_substitution.id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'substitution % does not exist', coalesce(end_substitution.id::text, 'NULL') USING ERRCODE = 'undefined_object';
+    ELSIF s.ended_at IS NOT NULL THEN
+        RAISE EXCEPTION 'substitution % ended at %', s.substitution_id, s.ended_at USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    -- what somebody gave to another since stays there
+    WITH back AS (
+        UPDATE revops.account a SET owner = i.former FROM revops.substitution_item i
+        WHERE i.substitution_id = s.substitution_id AND i.kind = 'account' AND a.account = i.subject AND a.owner = i.given
+        RETURNING i.kind, i.subject
+    ), back_opportunity AS (
+        UPDATE revops.opportunity o SET owner = i.former FROM revops.substitution_item i
+        WHERE i.substitution_id = s.substitution_id AND i.kind = 'opportunity' AND o.opportunity = i.subject AND o.owner = i.given AND o.status = 'open'
+        RETURNING i.kind, i.subject
+    ), back_task AS (
+        UPDATE revops.task t SET owner = i.former, unit = coalesce(r.unit, t.unit), status = 'open', claimed_by = NULL, claimed_at = NULL
+        FROM revops.substitution_item i LEFT JOIN revops.rep r ON r.rep = i.former
+        WHERE i.substitution_id = s.substitution_id AND i.kind = 'task' AND t.task_id = i.subject::bigint AND t.owner = i.given
+          AND t.status IN ('open', 'claimed')
+        RETURNING i.kind, i.subject
+    ), returned AS (
+        SELECT * FROM back UNION ALL SELECT * FROM back_opportunity UNION ALL SELECT * FROM back_task
+    ), noted AS (
+        UPDATE revops.substitution_item i SET given_back = (i.kind, i.subject) IN (SELECT r.kind, r.subject FROM returned r)
+        WHERE i.substitution_id = s.substitution_id
+        RETURNING i.given_back
+    )
+    SELECT count(*) FILTER (WHERE n.given_back), count(*) FILTER (WHERE NOT n.given_back) INTO given_back, kept FROM noted n;
+    DELETE FROM revops.permission p WHERE p.granted_by = 'substitution ' || s.substitution_id;
+    UPDATE revops.substitution x SET ended_at = revops.now(), ended_by = session_user WHERE x.substitution_id = s.substitution_id;
+END $$;
+COMMENT ON FUNCTION revops.end_substitution(bigint) IS
+'Gives back what a substitution handed over, but for what a person has changed since, and takes back the access that came with it. Returns how much went back, and how much stayed';

@@ -289,6 +289,7 @@ WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
 		" WHERE m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval",
 		1, {UUIDARRAYOID}
 	};
+	static SqlPlan cover = {"SELECT revops.cover_moments($1)", 1, {UUIDARRAYOID}};
 	static SqlPlan open_tasks = {"SELECT revops.open_tasks($1)", 1, {UUIDARRAYOID}};
 	static SqlPlan cancel_tasks = {"SELECT revops.cancel_tasks($1)", 1, {UUIDARRAYOID}};
 	Datum		opened,
@@ -308,6 +309,8 @@ WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
 	{
 		EventList	list = {0};
 
+		SqlRun(&cover, &opened, NULL);
+		SPI_freetuptable(SPI_tuptable);
 		SqlRun(&open_tasks, &opened, NULL);
 		if (DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) > 0)
 		{
