@@ -6,6 +6,7 @@
  * unit, far less than the distance between labels. Features whose weights all round to nothing keep their idf and lose their row.
  */
 #include "learn/learn.h"
+#include "learn/predict.h"
 
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
@@ -157,6 +158,8 @@ BlobFault(const ModelBlob *blob, size_t size)
 	const uint32 *at;
 	uint32		used = 0;
 
+	if (blob->magic == PREDICT_MAGIC)
+		return PredictBlobFault((const PredictBlob *) blob, size);
 	if (blob->magic != BLOB_MAGIC)
 		return "it is of another version of pg_revops, or of a machine of another byte order";
 	if (blob->size != size || blob->crc != Checksum(blob))

@@ -3,12 +3,27 @@
  *	  The SQL face of trained models: classify(), best_label(), sentiment_score(), and evaluate().
  */
 #include "learn/gather.h"
+#include "learn/predict.h"
 
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+/* A model that classifies texts, or ERROR. */
+const ModelBlob *
+ClassifyModel(const char *model, int version)
+{
+	const ModelBlob *blob = ModelGet(model, version);
+
+	if (blob->magic != BLOB_MAGIC)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("model \"%s\" is of the task 'predict'", model),
+				 errhint("revops.predict() asks it.")));
+	return blob;
+}
 
 static Scratch scratch;
 static MemoryContext scratch_context = NULL;
@@ -98,7 +113,7 @@ revops_classify(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the number of labels is %d, the least is 1", top)));
-	blob = ModelGet(ModelName(PG_GETARG_TEXT_PP(0)), 0);
+	blob = ClassifyModel(ModelName(PG_GETARG_TEXT_PP(0)), 0);
 	body = PG_GETARG_TEXT_PP(1);
 	p = palloc(blob->nlabels * sizeof(double));
 	if (!ModelPredict(blob, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), p, &best))
@@ -134,7 +149,7 @@ PG_FUNCTION_INFO_V1(revops_best_label);
 Datum
 revops_best_label(PG_FUNCTION_ARGS)
 {
-	const ModelBlob *blob = ModelGet(ModelName(PG_GETARG_TEXT_PP(0)), 0);
+	const ModelBlob *blob = ClassifyModel(ModelName(PG_GETARG_TEXT_PP(0)), 0);
 	text	   *body = PG_GETARG_TEXT_PP(1);
 	bool		known;
 	int			best = Best(blob, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &known);
@@ -175,7 +190,7 @@ Datum
 revops_sentiment_score(PG_FUNCTION_ARGS)
 {
 	const char *name = ModelName(PG_GETARG_TEXT_PP(0));
-	const ModelBlob *blob = ModelGet(name, 0);
+	const ModelBlob *blob = ClassifyModel(name, 0);
 	text	   *body = PG_GETARG_TEXT_PP(1);
 	int			positive = FindLabel(blob, "positive");
 	int			negative = FindLabel(blob, "negative");
@@ -274,6 +289,11 @@ Evaluate(FunctionCallInfo fcinfo, const char *model, int version, int arg)
 	InitMaterializedSRF(fcinfo, 0);
 	/* the query may call models itself, and so unload this one: it is copied */
 	loaded = ModelGet(model, version);
+	if (loaded->magic == PREDICT_MAGIC)
+	{
+		PredictEvaluate(fcinfo, model, (const PredictBlob *) loaded, query, label_column);
+		return;
+	}
 	blob = MemoryContextAllocHuge(CurrentMemoryContext, loaded->size);
 	memcpy(blob, loaded, loaded->size);
 	v.blob = blob;

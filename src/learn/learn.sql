@@ -9,8 +9,8 @@ CREATE TABLE revops.model (
 );
 COMMENT ON TABLE revops.model IS 'Trained models; each has versions, of which one is deployed';
 COMMENT ON COLUMN revops.model.model IS 'Name';
-COMMENT ON COLUMN revops.model.task IS 'What it does: classify texts';
-COMMENT ON COLUMN revops.model.deployed IS 'The version that classify() uses';
+COMMENT ON COLUMN revops.model.task IS 'What it does: classify texts, or predict the answer to a yes-or-no question';
+COMMENT ON COLUMN revops.model.deployed IS 'The version that classify() or predict() uses';
 COMMENT ON COLUMN revops.model.previous IS 'Versions that were deployed before, the latest last: where rollback() goes';
 
 CREATE TABLE revops.model_version (
@@ -56,7 +56,7 @@ ALTER TABLE revops.model_version ENABLE ALWAYS TRIGGER config_changed;
 
 CREATE FUNCTION revops.train(model text, task text, query text, label text DEFAULT 'label', options jsonb DEFAULT '{}') RETURNS int
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'revops_train';
-COMMENT ON FUNCTION revops.train(text, text, text, text, jsonb) IS 'Train a new version of a model from a query with the columns text and label, which runs with the caller''s rights; the first version is deployed. Returns its number';
+COMMENT ON FUNCTION revops.train(text, text, text, text, jsonb) IS 'Train a new version of a model from a query, which runs with the caller''s rights. Task classify: its columns are text and label; task predict: label is yes or no, all other columns may tell it. The first version is deployed. Returns its number';
 
 CREATE FUNCTION revops.classify(model text, body text, top int DEFAULT NULL, OUT label text, OUT probability float8) RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'revops_classify';
@@ -76,7 +76,7 @@ COMMENT ON FUNCTION revops.evaluate_version(text, int, text, text, text) IS 'eva
 
 CREATE FUNCTION revops.evaluate(model text, query text, label_column text DEFAULT 'label', out_of_scope text DEFAULT 'oos', OUT metric text, OUT label text, OUT value float8) RETURNS SETOF record
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'revops_evaluate';
-COMMENT ON FUNCTION revops.evaluate(text, text, text, text) IS 'How good the deployed version is on a query with the columns text and label, which runs with the caller''s rights; metrics without a label are overall';
+COMMENT ON FUNCTION revops.evaluate(text, text, text, text) IS 'How good the deployed version is on a query with the columns of its training, which runs with the caller''s rights; metrics without a label are overall';
 
 CREATE FUNCTION revops.compare_models(model text, version_a int, version_b int, query text, label_column text DEFAULT 'label', out_of_scope text DEFAULT 'oos',
                                       OUT metric text, OUT label text, OUT value_a float8, OUT value_b float8, OUT difference float8) RETURNS SETOF record
@@ -98,6 +98,9 @@ DECLARE
 BEGIN
     -- one training of a model after the other
     PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('revops.model ' OPERATOR(pg_catalog.||) model, 0));
+    IF EXISTS (SELECT FROM revops.model m WHERE m.model = store_model.model AND m.task <> store_model.task) THEN
+        RAISE EXCEPTION 'there is a model "%" of another task', model USING ERRCODE = 'duplicate_object', HINT = 'Give this one another name.';
+    END IF;
     SELECT coalesce(pg_catalog.max(m.version), 0) + 1 INTO v FROM revops.model_version m WHERE m.model = store_model.model;
     INSERT INTO revops.model_version AS m (model, version, labels, options, fingerprint, metrics, examples, size, parameters)
     VALUES (model, v, labels, options, fingerprint, metrics, examples, pg_catalog.octet_length(parameters), parameters);

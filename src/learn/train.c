@@ -11,6 +11,7 @@
  * The user's query runs as the user. What is stored is written by store_model(), which admins may call.
  */
 #include "learn/gather.h"
+#include "learn/predict.h"
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -238,11 +239,18 @@ revops_train(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a model's name has 1 to %d bytes, this one has %zu", LEARN_MAX_NAME, strlen(model))));
+	if (strcmp(task, "predict") == 0)
+	{
+		version = PredictTrain(model, query, label_column, PG_GETARG_DATUM(4));
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+		PG_RETURN_INT32(version);
+	}
 	if (strcmp(task, "classify") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("revops.train() does not know the task \"%s\"", task),
-				 errhint("The task is 'classify': labels of texts.")));
+				 errhint("The task is 'classify': labels of texts, or 'predict': yes-or-no questions over rows.")));
 	LearnOptionsRead(&options, PG_GETARG_DATUM(4));
 
 	LearnGather(&e, query, label_column, &options);
