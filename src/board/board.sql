@@ -322,9 +322,11 @@ CREATE FUNCTION revops.job_list(OUT job text, OUT schedule text, OUT command tex
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     VALUES ('revops partitions', '17 * * * *', 'SELECT revops.make_partitions()'),
            ('revops retention', '43 2 * * *', 'SELECT revops.drop_expired_partitions()'),
+           ('revops models', '11 3 * * *', 'SELECT * FROM revops.calibrate_models()'),
+           ('revops win probability', '7 0 * * *', 'SELECT revops.record_win_probability()'),
            ('revops process', '* * * * *', 'SELECT revops.process() WHERE NOT EXISTS (SELECT FROM revops.worker_stats() WHERE pid IS NOT NULL)')
 $$;
-COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, and process() where no worker runs';
+COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, models kept up, the day''s win probabilities, and process() where no worker runs';
 
 CREATE FUNCTION revops.need_cron() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
