@@ -113,6 +113,8 @@ RowCodes(RowPlan *plan, const PredictBlob *blob, const Datum *values, const bool
 
 		if (nulls[a])
 			plan->code[i] = CODE_MISSING;
+		else if (r->type == VALUE_FLOAT8)
+			plan->code[i] = BinCode(edges + in[i].first_edge, in[i].nedges, DatumGetFloat8(values[a]));
 		else if (r->kind == COLUMN_CATEGORY)
 		{
 			int			len;

@@ -347,6 +347,7 @@ typedef enum LeakRule
 	LEAK_ALLOW
 } LeakRule;
 
+/* Rows in the order of the time column, then of a digest of their values. */
 typedef struct RawTable
 {
 	int			ncolumns;		/* those that count */
@@ -360,7 +361,6 @@ typedef struct RawTable
 	uint8	   *label;
 	uint64	   *digest;
 	double	   *time;			/* NULL: no time column */
-	int		   *order;			/* rows by time and digest */
 	int64		unlabelled;
 	int64		undated;
 	uint64		fingerprint;

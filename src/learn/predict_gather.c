@@ -535,11 +535,67 @@ PlaceCmp(const void *a, const void *b)
 	return x->digest < y->digest ? -1 : x->digest > y->digest;
 }
 
+/* Puts a column into the order of the rows' places, by way of a spare one; returns it, and the old one is the next spare. */
+static void *
+Reorder(void *column, void **spare, const int *order, int n, size_t width)
+{
+	char	   *from = column;
+	char	   *to = *spare;
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < n; i++)
+		switch (width)
+		{
+			case 8:
+				((uint64 *) to)[i] = ((uint64 *) from)[order[i]];
+				break;
+			case 4:
+				((uint32 *) to)[i] = ((uint32 *) from)[order[i]];
+				break;
+			default:
+				to[i] = from[order[i]];
+		}
+	*spare = from;
+	return to;
+}
+
+/* All columns in the order of the rows' places, so that they are read from one end to the other. */
+static void
+ReorderAll(RawTable *t, const int *order)
+{
+	void	   *wide;
+	void	   *narrow;
+	void	   *bytes;
+
+	PredictCharge(t, t->size * (sizeof(uint64) + sizeof(uint32) + 1));
+	wide = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->size, 1) * sizeof(uint64));
+	narrow = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->size, 1) * sizeof(uint32));
+	bytes = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->size, 1));
+	t->digest = Reorder(t->digest, &wide, order, t->n, sizeof(uint64));
+	t->label = Reorder(t->label, &bytes, order, t->n, 1);
+	if (t->time != NULL)
+		t->time = Reorder(t->time, &wide, order, t->n, sizeof(double));
+	for (int i = 0; i < t->ninputs; i++)
+	{
+		RawInput   *in = &t->input[i];
+
+		if (in->category)
+			in->id = Reorder(in->id, &narrow, order, t->n, sizeof(uint32));
+		else
+			in->number = Reorder(in->number, &wide, order, t->n, sizeof(double));
+	}
+	pfree(wide);
+	pfree(narrow);
+	pfree(bytes);
+	t->used -= t->size * (sizeof(uint64) + sizeof(uint32) + 1);
+}
+
 void
 PredictGather(RawTable *t, const char *query, const char *label_column, const PredictOptions *options)
 {
 	Taking		k = {t, options, label_column, CurrentMemoryContext};
 	Place	   *place;
+	int		   *order;
 
 	memset(t, 0, sizeof(RawTable));
 	t->group = -1;
@@ -547,7 +603,7 @@ PredictGather(RawTable *t, const char *query, const char *label_column, const Pr
 
 	PredictCharge(t, (size_t) t->n * (sizeof(Place) + sizeof(int)));
 	place = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->n, 1) * sizeof(Place));
-	t->order = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->n, 1) * sizeof(int));
+	order = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->n, 1) * sizeof(int));
 	for (int i = 0; i < t->n; i++)
 		place[i] = (Place) {t->time ? t->time[i] : 0, t->digest[i], i};
 	CHECK_FOR_INTERRUPTS();
@@ -555,11 +611,14 @@ PredictGather(RawTable *t, const char *query, const char *label_column, const Pr
 	t->fingerprint = 0;
 	for (int i = 0; i < t->n; i++)
 	{
-		t->order[i] = place[i].row;
+		order[i] = place[i].row;
 		t->fingerprint = hash_combine64(t->fingerprint, place[i].digest);
 	}
 	pfree(place);
-	t->used -= (size_t) t->n * sizeof(Place);
+	if (t->n > 0)
+		ReorderAll(t, order);
+	pfree(order);
+	t->used -= (size_t) t->n * (sizeof(Place) + sizeof(int));
 	for (int i = 0; i < t->ninputs; i++)
 		if (t->input[i].dictionary != NULL)
 			hash_destroy(t->input[i].dictionary);

@@ -29,6 +29,7 @@
 #define MEASURE_LEAST	50		/* rows held out, for a figure or a calibration */
 #define TREE_BINS		PREDICT_MAX_BINS
 #define RANK_PRIOR		20		/* rows of the base rate, added to each category */
+#define ENCODE_ROWS		512		/* at once */
 #define TOLERANCE		1e-9
 #define TRIAL_TOLERANCE	1e-6
 
@@ -220,8 +221,8 @@ Prepare(Training *g)
 			PredictCharge(t, (size_t) room * sizeof(double));
 			g->sorted[k] = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(double));
 			for (int p = 0; p < t->n; p += step)
-				if (!isnan(in->number[t->order[p]]))
-					g->sorted[k][g->nsorted[k]++] = in->number[t->order[p]];
+				if (!isnan(in->number[p]))
+					g->sorted[k][g->nsorted[k]++] = in->number[p];
 			qsort(g->sorted[k], g->nsorted[k], sizeof(double), DoubleCmp);
 		}
 		g->ninputs++;
@@ -235,6 +236,26 @@ InputCode(const Training *g, int i, int row)
 	const RawInput *in = &g->t->input[g->raw[i]];
 
 	return in->category ? g->code_of_id[i][in->id[row]] : BinCode(g->binning[i].edge, g->binning[i].nedges, in->number[row]);
+}
+
+/* The codes of n rows in an input. */
+static void
+InputCodes(const Training *g, int i, const int *row, int n, uint16 *code)
+{
+	const RawInput *in = &g->t->input[g->raw[i]];
+	const double *edge = g->binning[i].edge;
+	int			nedges = g->binning[i].nedges;
+
+	if (in->category)
+	{
+		for (int r = 0; r < n; r++)
+			code[r] = g->code_of_id[i][in->id[row[r]]];
+	}
+	else
+	{
+		for (int r = 0; r < n; r++)
+			code[r] = BinCode(edge, nedges, in->number[row[r]]);
+	}
 }
 
 /* Bins for the numbers, levels for all, and a term for each input. */
@@ -301,30 +322,42 @@ Encode(Training *g, const Rows *rows)
 	size_t		cells = (size_t) rows->n * g->nterms;
 	uint16	   *code;
 	uint8	   *label;
-	uint16	   *mine = palloc(g->ninputs * sizeof(uint16));
+	uint16	   *mine = palloc(g->ninputs * ENCODE_ROWS * sizeof(uint16));
 	double	   *penalty;
 
 	PredictCharge(g->t, cells * sizeof(uint16) + rows->n);
 	code = MemoryContextAllocHuge(CurrentMemoryContext, Max(cells, 1) * sizeof(uint16));
 	label = MemoryContextAllocHuge(CurrentMemoryContext, Max(rows->n, 1));
-	for (int r = 0; r < rows->n; r++)
+	for (int first = 0; first < rows->n; first += ENCODE_ROWS)
 	{
-		uint16	   *c = code + (size_t) r * g->nterms;
-		int			row = rows->row[r];
+		int			n = Min(ENCODE_ROWS, rows->n - first);
 
-		if ((r & 4095) == 0)
-			CHECK_FOR_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < g->ninputs; i++)
-			mine[i] = InputCode(g, i, row);
-		for (int t = 0; t < g->ninputs; t++)
-			c[t] = g->term[t].offset + mine[t];
-		for (int t = g->ninputs; t < g->nterms; t++)
+			InputCodes(g, i, rows->row + first, n, mine + i * ENCODE_ROWS);
+		for (int t = 0; t < g->nterms; t++)
 		{
 			const PredictTerm *x = &g->term[t];
+			uint16	   *c = code + (size_t) first * g->nterms + t;
+			const uint16 *a = mine + x->a * ENCODE_ROWS;
 
-			c[t] = x->offset + g->binning[x->a].level[mine[x->a]] * g->binning[x->b].nlevels + g->binning[x->b].level[mine[x->b]];
+			if (x->b < 0)
+			{
+				for (int r = 0; r < n; r++)
+					c[(size_t) r * g->nterms] = x->offset + a[r];
+			}
+			else
+			{
+				const uint16 *b = mine + x->b * ENCODE_ROWS;
+				const uint8 *la = g->binning[x->a].level;
+				const uint8 *lb = g->binning[x->b].level;
+
+				for (int r = 0; r < n; r++)
+					c[(size_t) r * g->nterms] = x->offset + la[a[r]] * g->binning[x->b].nlevels + lb[b[r]];
+			}
 		}
-		label[r] = g->t->label[row];
+		for (int r = 0; r < n; r++)
+			label[first + r] = g->t->label[rows->row[first + r]];
 	}
 	pfree(mine);
 	penalty = palloc(Max(g->nweights, 1) * sizeof(double));
@@ -902,8 +935,8 @@ PredictTrain(const char *model, const char *query, const char *label_column, Dat
 				 errhint("Install the package libxgboost0 on the server, or train without \"trees\".")));
 	PredictGather(&table, query, label_column, &o);
 	all = RowsMake(&table, table.n);
-	memcpy(all.row, table.order, table.n * sizeof(int));
-	all.n = table.n;
+	for (all.n = 0; all.n < table.n; all.n++)
+		all.row[all.n] = all.n;
 	positives = Positives(&table, &all);
 	CheckRows(model, &table, positives);
 	Prepare(&g);
