@@ -143,10 +143,9 @@ RESET ROLE;
 DROP TABLE public.secret;
 DROP OWNED BY revops_test_learn;
 DROP ROLE revops_test_learn;
--- models loaded by turns within little memory
-SET revops.model_memory = '1MB';
+-- models loaded by turns, one copy each
 SELECT count(*), count(DISTINCT revops.best_label(m, 'too expensive')) FROM generate_series(1, 5), unnest(ARRAY['topics', 'scoped', 'torn', 'tiny']) m;
-RESET revops.model_memory;
+SELECT model, count(*), bool_and(bytes > 0 AND sessions > 0) FROM revops.model_status WHERE deployed GROUP BY model ORDER BY model;
 DELETE FROM revops.model_version;
 DELETE FROM revops.model;
 SELECT revops.best_label('topics', 'x');

@@ -197,6 +197,18 @@ BlobLabel(const ModelBlob *blob, int label, int *len)
 	return BLOB_AT(blob, blob->label_text_at) + at[label];
 }
 
+int
+BlobFeature(const ModelBlob *blob, uint32 hash)
+{
+	const BlobSlot *slots = (const BlobSlot *) BLOB_AT(blob, blob->slot_at);
+	uint32		mask = blob->nslots - 1;
+	uint32		s = hash & mask;
+
+	while (slots[s].feature != 0 && slots[s].hash != hash)
+		s = (s + 1) & mask;
+	return (int) slots[s].feature - 1;
+}
+
 /* scores: for each label, the sum of value * weight over features, in the order of the features */
 static void
 AccumulatePlain(const int8 *weight, int stride, const uint32 *feature, const float *value, int n, float *score)

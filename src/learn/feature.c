@@ -5,6 +5,9 @@
  * The text is folded first: compatibility forms (full and half width) to the plain ones, upper case to lower, all that is neither letter
  * nor digit to one space. A Chinese or Japanese character is a word of its own, so that no segmenter is needed; other words are runs
  * of letters and digits. Runs of characters go across words. What follows the first LEARN_MAX_CHARS characters does not count.
+ *
+ * Where places are asked for, each feature has those of its characters in the text, for evidence. Then compatibility forms are taken one
+ * character at a time, so that each has a place; the features of a text that composes them otherwise differ a little.
  */
 #include "learn/learn.h"
 
@@ -97,6 +100,38 @@ AddChar(Features *f, uint32 c)
 		f->chars[f->nchars++] = c;
 }
 
+/* The text's code points, folded, each with the number of the character that it comes from. */
+static void
+FoldPlaces(Features *f, const char *utf8, int len)
+{
+	const unsigned char *p = (const unsigned char *) utf8;
+	const unsigned char *end = p + len;
+
+	for (int i = 0; p < end && i < LEARN_MAX_CHARS; i++, p += pg_utf_mblen(p))
+	{
+		pg_wchar	one[2] = {0, 0};
+		pg_wchar   *norm = one;
+
+		if (pg_utf_mblen(p) > end - p)
+			break;
+		one[0] = utf8_to_unicode(p);
+		if (NeedsNormalizing(one[0]))
+			norm = unicode_normalize(UNICODE_NFKC, one);
+		for (int k = 0; norm[k] != 0 && f->nchars < LEARN_MAX_CHARS; k++)
+		{
+			int			before = f->nchars;
+
+			AddChar(f, norm[k]);
+			if (f->nchars > before)
+				f->place[before] = i;
+		}
+		if (norm != one)
+			pfree(norm);
+	}
+	if (f->chars[f->nchars - 1] != ' ')
+		f->chars[f->nchars++] = ' ';
+}
+
 /* The text's code points, folded, with one space before and after. */
 static void
 Fold(Features *f, const char *utf8, int len)
@@ -109,6 +144,14 @@ Fold(Features *f, const char *utf8, int len)
 	Reserve(&f->chars, &f->chars_size, Min(len, LEARN_MAX_CHARS) + 3);
 	f->nchars = 0;
 	f->chars[f->nchars++] = ' ';
+	if (f->places)
+	{
+		/* one character may become many */
+		Reserve(&f->chars, &f->chars_size, LEARN_MAX_CHARS + 3);
+		Reserve(&f->place, &f->place_size, LEARN_MAX_CHARS + 3);
+		FoldPlaces(f, utf8, len);
+		return;
+	}
 	while (p < end && n < LEARN_MAX_CHARS)
 	{
 		uint32		c = *p;
@@ -164,6 +207,8 @@ static void
 Words(Features *f)
 {
 	Reserve(&f->word, &f->words_size, f->nchars);
+	if (f->places)
+		Reserve(&f->word_at, &f->word_at_size, f->nchars);
 	f->nwords = 0;
 	for (int i = 1; i < f->nchars;)
 	{
@@ -174,6 +219,8 @@ Words(Features *f)
 			i++;
 			continue;
 		}
+		if (f->places)
+			f->word_at[f->nwords] = i;
 		if (Ideograph(f->chars[i]))
 			h = (h ^ f->chars[i++]) * 0x01000193;
 		else
@@ -183,14 +230,23 @@ Words(Features *f)
 	}
 }
 
-/* The features of a text, in f->hash. utf8 is valid UTF-8. */
-void
-FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int len)
+/* The features of a text, in f->hash, and with places their extents in f->extent. */
+static inline pg_attribute_always_inline void
+Extract(Features *f, const FeatureKinds *kinds, const char *utf8, int len, const bool places)
 {
 	int			n = 0;
 	int			paired = 0;
 	uint32		first[LEARN_MAX_PAIRED];
+	int			first_at[LEARN_MAX_PAIRED];
 
+#define PUT(h, kind, a, b) \
+	do { \
+		if (places) \
+			f->extent[n] = (FeatureExtent) {kind, a, b}; \
+		f->hash[n++] = (h); \
+	} while (0)
+
+	f->places = places;
 	Fold(f, utf8, len);
 	f->n = 0;
 	if (f->nchars < 2)
@@ -199,10 +255,16 @@ FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int le
 	Words(f);
 	Reserve(&f->hash, &f->size, 2 * f->nwords + 1 + LEARN_MAX_PAIRED * (LEARN_MAX_PAIRED - 1) / 2 +
 			Max(0, kinds->char_max - kinds->char_min + 1) * f->nchars);
+	if (places)
+	{
+		if (f->extent != NULL)
+			pfree(f->extent);
+		f->extent = palloc(f->size * sizeof(FeatureExtent));
+	}
 
 	if (kinds->words >= 1)
 		for (int i = 0; i < f->nwords; i++)
-			f->hash[n++] = f->word[i];
+			PUT(f->word[i], EXTENT_WORDS, i, i);
 	if (kinds->words >= 2)
 	{
 		uint32		before = 0x51ED270B;
@@ -211,7 +273,7 @@ FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int le
 		{
 			uint32		w = i < f->nwords ? f->word[i] : 0x2545F491;
 
-			f->hash[n++] = Mix(before * 31 + w + 0x7F4A7C15);
+			PUT(Mix(before * 31 + w + 0x7F4A7C15), EXTENT_WORDS, i - 1, i);
 			before = w;
 		}
 	}
@@ -224,7 +286,10 @@ FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int le
 			while (j < paired && first[j] != f->word[i])
 				j++;
 			if (j == paired)
+			{
+				first_at[paired] = i;
 				first[paired++] = f->word[i];
+			}
 		}
 		for (int i = 0; i < paired; i++)
 			for (int j = i + 1; j < paired; j++)
@@ -232,7 +297,7 @@ FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int le
 				uint32		a = Min(first[i], first[j]);
 				uint32		b = Max(first[i], first[j]);
 
-				f->hash[n++] = Mix(a * 0x9E3779B1 + b + 0x68E31DA4);
+				PUT(Mix(a * 0x9E3779B1 + b + 0x68E31DA4), EXTENT_WORDS, first_at[i], first_at[j]);
 			}
 	}
 	if (kinds->char_max > 0)
@@ -246,10 +311,24 @@ FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int le
 				h = (h ^ f->chars[i + k]) * 0x01000193;
 				h ^= h >> 15;
 				if (k + 1 >= kinds->char_min)
-					f->hash[n++] = Mix(h + k * 0x3C6EF372);
+					PUT(Mix(h + k * 0x3C6EF372), EXTENT_RUN, i, i + k);
 			}
 		}
 	f->n = n;
+#undef PUT
+}
+
+/* utf8 is valid UTF-8. */
+void
+FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int len)
+{
+	Extract(f, kinds, utf8, len, false);
+}
+
+void
+FeaturesExtractPlaces(Features *f, const FeatureKinds *kinds, const char *utf8, int len)
+{
+	Extract(f, kinds, utf8, len, true);
 }
 
 void
@@ -261,5 +340,11 @@ FeaturesFree(Features *f)
 		pfree(f->chars);
 	if (f->word)
 		pfree(f->word);
+	if (f->place)
+		pfree(f->place);
+	if (f->word_at)
+		pfree(f->word_at);
+	if (f->extent)
+		pfree(f->extent);
 	memset(f, 0, sizeof(Features));
 }

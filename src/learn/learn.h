@@ -36,6 +36,17 @@ typedef struct FeatureKinds
 	int32		char_max;
 } FeatureKinds;
 
+/* Where a feature lies: its first and last word (-1 and nwords: the text's ends), or character of the folded text */
+typedef struct FeatureExtent
+{
+	enum
+	{
+		EXTENT_WORDS, EXTENT_RUN
+	}			kind;
+	int			first;
+	int			last;
+} FeatureExtent;
+
 /* The features of one text: hashes, with repetitions. Reused from text to text. */
 typedef struct Features
 {
@@ -48,8 +59,16 @@ typedef struct Features
 	uint32	   *word;			/* hashes of its words */
 	int			nwords;
 	int			words_size;
+	/* with places only */
+	bool		places;
+	uint32	   *place;			/* of each folded character, the number of the text's */
+	int			place_size;
+	uint32	   *word_at;		/* the first character of each word */
+	int			word_at_size;
+	FeatureExtent *extent;		/* of each hash */
 } Features;
 
+extern void FeaturesExtractPlaces(Features *f, const FeatureKinds *kinds, const char *utf8, int len);
 extern void FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int len);
 extern void FeaturesFree(Features *f);
 
@@ -155,12 +174,24 @@ typedef struct Scratch
 	uint32		score_size;
 } Scratch;
 
+/* The feature that a hash is, -1: none */
+extern int	BlobFeature(const ModelBlob *blob, uint32 hash);
+
 /* Scores of a text, in scratch->score; false: it has no feature that the model knows */
 extern bool BlobScore(const ModelBlob *blob, Scratch *scratch, const char *utf8, int len);
 extern float LearnTf(uint32 count);
 
 /* store.c: the deployed model of that name, or one version of it (0: the deployed); ERROR if there is none */
 extern const ModelBlob *ModelGet(const char *model, int version);
+
+/* The version of that id; NULL with *fault set (memory: the current context) if it is gone or damaged. Both stay good until the next of such calls. */
+extern const ModelBlob *ModelFind(const pg_uuid_t *id, const char **fault);
+
+/* Moves whenever a model or version may have changed */
+extern uint64 ModelChanges(void);
+
+/* evidence.c: the words that weigh most for a label: characters of the text, from 0 on; false: none does */
+extern bool ModelEvidence(const ModelBlob *blob, const char *body, int len, int label, int *from, int *to);
 
 /* classify.c: a text's probabilities by label; *best: the best label; false where the model abstains */
 extern bool ModelPredict(const ModelBlob *blob, const char *body, int len, double *p, int *best);

@@ -146,3 +146,20 @@ BEGIN
     RETURN back;
 END $$;
 COMMENT ON FUNCTION revops.rollback(text) IS 'Deploy the version that was deployed before; returns its number';
+
+CREATE FUNCTION revops.loaded_models(OUT version_id uuid, OUT bytes bigint, OUT shared boolean, OUT sessions int) RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'loaded_models';
+COMMENT ON FUNCTION revops.loaded_models() IS 'The models of this database that are loaded: in the server''s memory, and in this session''s own';
+
+CREATE VIEW revops.model_status AS
+SELECT v.model, v.version, m.deployed = v.version AS deployed, l.bytes, l.shared, l.sessions
+FROM revops.loaded_models() l
+JOIN revops.model_version v USING (version_id)
+LEFT JOIN revops.model m USING (model);
+COMMENT ON VIEW revops.model_status IS 'Models that are loaded now, in the server''s memory or in this session''s own';
+COMMENT ON COLUMN revops.model_status.model IS 'Name of the model';
+COMMENT ON COLUMN revops.model_status.version IS 'Its version';
+COMMENT ON COLUMN revops.model_status.deployed IS 'It is the version that classify() uses';
+COMMENT ON COLUMN revops.model_status.bytes IS 'The memory that it takes';
+COMMENT ON COLUMN revops.model_status.shared IS 'One copy for all sessions of the server; false: this session''s own';
+COMMENT ON COLUMN revops.model_status.sessions IS 'How many sessions have it mapped';
