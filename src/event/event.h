@@ -24,6 +24,7 @@ typedef struct EventIntent
 	int			from;
 	int			to;
 	Str			evidence;
+	const char *method;			/* pattern, model or both */
 } EventIntent;
 
 /*

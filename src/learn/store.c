@@ -166,6 +166,8 @@ ReadVersion(const pg_uuid_t *id, const char **fault)
 	bool		null;
 	size_t		size;
 
+	model_relid = RevopsRelid("model");
+	version_relid = RevopsRelid("model_version");
 	*fault = "it is gone";
 	if (SqlRun(&plan, &value, NULL) != 1)
 		return NULL;

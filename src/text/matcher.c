@@ -43,6 +43,8 @@ struct Matcher
 	Expression *expressions;
 	hs_database_t *database;	/* NULL: there is nothing to look for */
 	TextMatch  *found;
+	int			nvetoes;		/* of the last look, ascending */
+	int		   *vetoes;
 };
 
 typedef struct Hit
@@ -257,6 +259,7 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 	m->patterns = patterns;
 	m->expressions = palloc_extended((2 * npatterns + 1) * sizeof(Expression), MCXT_ALLOC_HUGE);
 	m->found = palloc((nintents + 1) * sizeof(TextMatch));
+	m->vetoes = palloc((nintents + 1) * sizeof(int));
 	for (int i = 0; i < npatterns; i++)
 	{
 		TextPattern *p = &patterns[i];
@@ -311,6 +314,12 @@ MatcherStore(const Matcher *m, Size *len)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("no memory to store compiled patterns")));
 	return copy;
+}
+
+int
+MatcherIntents(const Matcher *m)
+{
+	return m->nintents;
 }
 
 const TextIntent *
@@ -380,6 +389,32 @@ Among(const Str *list, int n, Str s)
 		if (StrEq(list[i], s))
 			return true;
 	return false;
+}
+
+bool
+MatcherConcerns(const Matcher *m, int intent, Str side, Str channel)
+{
+	const TextIntent *t = &m->intents[intent];
+
+	return Among(t->sides, t->nsides, side) && Among(t->channels, t->nchannels, channel);
+}
+
+bool
+MatcherVetoes(const Matcher *m, int intent)
+{
+	int			lo = 0,
+				hi = m->nvetoes;
+
+	while (lo < hi)
+	{
+		int			mid = (lo + hi) / 2;
+
+		if (m->vetoes[mid] < intent)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < m->nvetoes && m->vetoes[lo] == intent;
 }
 
 static void
@@ -550,6 +585,7 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 	int			n = 0;
 
 	*found = m->found;
+	m->nvetoes = 0;
 	if (m->database == NULL || len <= 0)
 		return 0;
 	text[-1] = '\n';
@@ -575,10 +611,8 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 		for (int u = 0; u < e->nusers; u++)
 		{
 			const TextPattern *p = &m->patterns[e->users[u] / 2];
-			const TextIntent *intent = &m->intents[p->intent];
 
-			if ((lang.data != NULL && p->lang.data != NULL && !StrEq(p->lang, lang)) ||
-				!Among(intent->sides, intent->nsides, side) || !Among(intent->channels, intent->nchannels, channel))
+			if ((lang.data != NULL && p->lang.data != NULL && !StrEq(p->lang, lang)) || !MatcherConcerns(m, p->intent, side, channel))
 				continue;
 			if (p->second < 0)
 				AddMatch(p->intent, p->include, p->weight, from, to);
@@ -600,6 +634,8 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 
 		while (end < nmatches && matches[end].intent == matches[i].intent)
 			end++;
+		if (!matches[i].include)
+			m->vetoes[m->nvetoes++] = matches[i].intent;
 		m->found[n].intent = matches[i].intent;
 		if (Conclude(&m->intents[matches[i].intent], &matches[i], end - i, &m->found[n]))
 			n++;

@@ -15,6 +15,7 @@
 #define TEXT_MAX_BODY		(1024 * 1024)
 #define TEXT_MAX_HITS		100000
 #define TEXT_MAX_EVIDENCE	200
+#define TEXT_MAX_SHOWN		64		/* intents of one text */
 
 /* What a match weighs; of several places in a text, 1 - (1 - a)(1 - b)..., at most the cap */
 #define TEXT_WEIGHT_CHARACTER	0.5
@@ -85,7 +86,14 @@ extern Matcher *MatcherMake(TextIntent *intents, int nintents, TextPattern *patt
 /* Its stored form; memory: the current context */
 extern char *MatcherStore(const Matcher *m, Size *len);
 
+extern int	MatcherIntents(const Matcher *m);
 extern const TextIntent *MatcherIntent(const Matcher *m, int intent);
+
+/* Does an intent concern what this side says in this channel? data NULL: not known, it does */
+extern bool MatcherConcerns(const Matcher *m, int intent, Str side, Str channel);
+
+/* Did an exclude of the intent match in the text that was looked at last? */
+extern bool MatcherVetoes(const Matcher *m, int intent);
 
 /*
  * The intents that a folded text shows, in the order of the intents; good until the next look of any matcher. side, channel, lang: data NULL:

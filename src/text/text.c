@@ -5,7 +5,8 @@
  * A publication is a set of intents and patterns, with the times of events that it is for. What an event's words show depends on the event and on
  * the publication of its time alone, so it can be found again at any time, and a replay sees what the stream saw. The list of publications is
  * read anew after an invalidation of revops.intent_publication; a matcher is made when the first text of its time comes, and few are
- * kept. A stored form that another library or processor made is compiled anew, in memory.
+ * kept. A stored form that another library or processor made is compiled anew, in memory. A publication may name a version of a model, which
+ * then speaks for the labels that are intents, next to their patterns (voice.c).
  */
 #include "text/text.h"
 
@@ -18,6 +19,7 @@
 #include "predicate/predicate.h"
 #include "text/fold.h"
 #include "text/matcher.h"
+#include "text/voice.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -34,6 +36,7 @@ typedef struct TextPublication
 	TimestampTz until;
 	MemoryContext context;		/* NULL: its matcher is not made */
 	Matcher    *matcher;		/* NULL: its patterns do not compile any more */
+	Voice	   *voice;			/* NULL: no model is named */
 	uint64		used;
 } TextPublication;
 
@@ -152,7 +155,8 @@ static void
 MakeMatcher(TextPublication *p)
 {
 	static SqlPlan plan = {
-		"SELECT intents, patterns, fingerprint, compiled FROM revops.intent_publication WHERE publication = $1", 1, {INT4OID}
+		"SELECT intents, patterns, fingerprint, compiled, model_id, model, model_version FROM revops.intent_publication WHERE publication = $1", 1,
+		{INT4OID}
 	};
 	Datum		arg = Int32GetDatum(p->no);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops text matcher", ALLOCSET_DEFAULT_SIZES);
@@ -167,8 +171,14 @@ MakeMatcher(TextPublication *p)
 	const char *fault = NULL;
 
 	p->matcher = NULL;
+	p->voice = NULL;
 	if (SqlRun(&plan, &arg, NULL) > 0)
 	{
+		Datum		id = Value(0, 5, &isnull);
+
+		if (!isnull)
+			p->voice = VoiceMake(DatumGetUUIDP(id), SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6),
+								 DatumGetInt32(Value(0, 7, &isnull)));
 		documents[0] = PointerGetDatum(PG_DETOAST_DATUM_COPY(Value(0, 1, &isnull)));
 		documents[1] = PointerGetDatum(PG_DETOAST_DATUM_COPY(Value(0, 2, &isnull)));
 		if (strcmp(Column(0, 3).data, MatcherFingerprint()) == 0)
@@ -239,6 +249,7 @@ ReadPublications(void)
 				{
 					fresh->publications[i].context = was->context;
 					fresh->publications[i].matcher = was->matcher;
+					fresh->publications[i].voice = was->voice;
 					fresh->publications[i].used = was->used;
 					MemoryContextSetParent(was->context, context);
 				}
@@ -257,9 +268,9 @@ Stale(void)
 		(cache->good_within != 0 && cache->good_within != GetCurrentTransactionStartTimestamp());
 }
 
-/* The matcher for texts of that time; NULL: none. SPI must be connected. */
-static Matcher *
-MatcherFor(TimestampTz at)
+/* The publication for texts of that time, with its matcher made; NULL: none. SPI must be connected. */
+static TextPublication *
+PublicationFor(TimestampTz at)
 {
 	static bool listening = false;
 
@@ -293,21 +304,22 @@ MatcherFor(TimestampTz at)
 				MemoryContextDelete(oldest->context);
 				oldest->context = NULL;
 				oldest->matcher = NULL;
+				oldest->voice = NULL;
 			}
 			MakeMatcher(p);
 		}
 		p->used = ++uses;
-		return p->matcher;
+		return p->matcher != NULL ? p : NULL;
 	}
 	return NULL;
 }
 
-/* The matcher for texts of now, for callers without SPI, of whom most find it made */
-static Matcher *
-MatcherNow(void)
+/* The publication for texts of now, for callers without SPI, of whom most find it made */
+static TextPublication *
+PublicationNow(void)
 {
 	TimestampTz now = RevopsNow();
-	Matcher    *m;
+	TextPublication *found;
 	int			level;
 
 	if (!Stale())
@@ -318,13 +330,13 @@ MatcherNow(void)
 			if (now >= p->from && now < p->until && p->context != NULL)
 			{
 				p->used = ++uses;
-				return p->matcher;
+				return p->matcher != NULL ? p : NULL;
 			}
 		}
 	level = SqlConnect();
-	m = MatcherFor(now);
+	found = PublicationFor(now);
 	SqlFinish(level);
-	return m;
+	return found;
 }
 
 /* ---------- looking ---------- */
@@ -357,14 +369,42 @@ CountCharacters(const char *s, int from, int to)
 	return n;
 }
 
+/* An intent and the words at its place, which e->from and e->to say */
+static void
+SetIntent(EventIntent *e, const TextIntent *t, double confidence, const char *method, const char *s, int len)
+{
+	int			start = ByteOfCharacter(s, len, e->from);
+	int			length = ByteOfCharacter(s + start, len - start, Min(e->to - e->from, TEXT_MAX_EVIDENCE));
+
+	e->intent.data = memcpy(palloc(t->name.len + 1), t->name.data, t->name.len + 1);
+	e->intent.len = t->name.len;
+	e->confidence = confidence;
+	e->method = method;
+	e->evidence.data = memcpy(palloc(length + 1), s + start, length);
+	e->evidence.len = length;
+}
+
+static int
+ConfidenceCmp(const void *a, const void *b)
+{
+	double		x = ((const EventIntent *) a)->confidence,
+				y = ((const EventIntent *) b)->confidence;
+
+	return x != y ? (x > y ? -1 : 1) : StrCmp(((const EventIntent *) a)->intent, ((const EventIntent *) b)->intent);
+}
+
 /* What a text shows; memory: the current context. Only the first TEXT_MAX_BODY bytes are looked at. */
 static int
-Look(Matcher *m, const char *s, int len, Str side, Str channel, Str lang, EventIntent **intents)
+Look(TextPublication *p, const char *s, int len, Str side, Str channel, Str lang, EventIntent **intents)
 {
+	Matcher    *m = p->matcher;
 	const char *utf8 = s;
 	const TextMatch *matches;
+	const TextMatch *said = NULL;
 	int			utf8_len,
-				n;
+				n,
+				nsaid = 0,
+				shown = 0;
 
 	if (len >= TEXT_MAX_BODY)
 		len = pg_mbcliplen(s, len, TEXT_MAX_BODY);
@@ -387,40 +427,55 @@ Look(Matcher *m, const char *s, int len, Str side, Str channel, Str lang, EventI
 		folded_max = more;
 	}
 	n = MatcherLook(m, folded + 1, FoldText(utf8, utf8_len, folded + 1), side, channel, lang, &matches);
-	*intents = n > 0 ? palloc(n * sizeof(EventIntent)) : NULL;
-	for (int i = 0; i < n; i++)
+	if (p->voice != NULL)
+		nsaid = VoiceHear(p->voice, m, s, len, side, channel, &said);
+	*intents = n + nsaid > 0 ? palloc((n + nsaid) * sizeof(EventIntent)) : NULL;
+	/* both are in the order of the intents; where both speak, the surer one counts, and the words of the pattern */
+	for (int i = 0, k = 0; i < n || k < nsaid; shown++)
 	{
-		EventIntent *e = &(*intents)[i];
-		const TextIntent *t = MatcherIntent(m, matches[i].intent);
-		int			start,
-					length;
+		EventIntent *e = &(*intents)[shown];
+		bool		pattern = i < n && (k >= nsaid || matches[i].intent <= said[k].intent);
+		bool		model = k < nsaid && (i >= n || said[k].intent <= matches[i].intent);
+		double		confidence = Max(pattern ? matches[i].confidence : 0, model ? said[k].confidence : 0);
 
-		e->intent.data = memcpy(palloc(t->name.len + 1), t->name.data, t->name.len + 1);
-		e->intent.len = t->name.len;
-		e->confidence = matches[i].confidence;
-		e->from = CountCharacters(folded + 1, 0, matches[i].from);
-		e->to = e->from + CountCharacters(folded + 1, matches[i].from, matches[i].to);
-		start = ByteOfCharacter(s, len, e->from);
-		length = ByteOfCharacter(s + start, len - start, Min(e->to - e->from, TEXT_MAX_EVIDENCE));
-		e->evidence.data = memcpy(palloc(length + 1), s + start, length);
-		e->evidence.len = length;
+		if (pattern)
+		{
+			e->from = CountCharacters(folded + 1, 0, matches[i].from);
+			e->to = e->from + CountCharacters(folded + 1, matches[i].from, matches[i].to);
+		}
+		else
+			VoicePlace(p->voice, &said[k], s, len, pg_mbstrlen_with_len(s, len), &e->from, &e->to);
+		SetIntent(e, MatcherIntent(m, pattern ? matches[i].intent : said[k].intent), confidence, !model ? "pattern" : pattern ? "both" : "model", s, len);
+		i += pattern;
+		k += model;
+	}
+	/* what shows everything shows nothing: the surest stay */
+	if (shown > TEXT_MAX_SHOWN)
+	{
+		qsort(*intents, shown, sizeof(EventIntent), ConfidenceCmp);
+		for (int i = TEXT_MAX_SHOWN; i < shown; i++)
+		{
+			pfree((char *) (*intents)[i].intent.data);
+			pfree((char *) (*intents)[i].evidence.data);
+		}
+		shown = TEXT_MAX_SHOWN;
 	}
 	if (utf8 != s)
 		pfree((char *) utf8);
-	return n;
+	return shown;
 }
 
 static void
 ReadEvent(Event *e)
 {
-	Matcher    *m;
+	TextPublication *p;
 	text	   *body;
 
-	if (e->body == (Datum) 0 || e->ahead || e->intents != NULL || (m = MatcherFor(e->occurred_at)) == NULL)
+	if (e->body == (Datum) 0 || e->ahead || e->intents != NULL || (p = PublicationFor(e->occurred_at)) == NULL)
 		return;
 	/* a little more than is looked at, so that a character at the cut is whole */
 	body = DatumGetTextPSlice(e->body, 0, GetDatabaseEncoding() == PG_UTF8 ? TEXT_MAX_BODY : TEXT_MAX_BODY + 8);
-	e->nintents = Look(m, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), e->side, e->channel, StrFrom(NULL), &e->intents);
+	e->nintents = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), e->side, e->channel, StrFrom(NULL), &e->intents);
 	if (body != (text *) DatumGetPointer(e->body))
 		pfree(body);
 }
@@ -448,7 +503,7 @@ TextEvent(Event *e, int lane, int lanes)
 		ReadEvent(e);
 }
 
-#define WRITE_COLUMNS	12
+#define WRITE_COLUMNS	13
 
 void
 TextWrite(const EventList *list, int from, int to, int lane, int lanes)
@@ -456,14 +511,14 @@ TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 	static SqlPlan write = {
 		"INSERT INTO revops.event_intent (event_id, occurred_at, person, account, opportunity, rep, side, channel, intent, confidence, method, span,"
 		" evidence)"
-		" SELECT x.event_id, x.occurred_at, x.person, x.account, x.opportunity, x.rep, x.side, x.channel, x.intent, x.confidence, 'pattern',"
-		" x.span::int4range, x.evidence FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-		" AS x(event_id, occurred_at, person, account, opportunity, rep, side, channel, intent, confidence, span, evidence)",
+		" SELECT x.event_id, x.occurred_at, x.person, x.account, x.opportunity, x.rep, x.side, x.channel, x.intent, x.confidence, x.method,"
+		" x.span::int4range, x.evidence FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+		" AS x(event_id, occurred_at, person, account, opportunity, rep, side, channel, intent, confidence, span, evidence, method)",
 		WRITE_COLUMNS, {UUIDARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+		TEXTARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	static const Oid types[WRITE_COLUMNS] = {UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID,
-	TEXTOID, TEXTOID};
+	TEXTOID, TEXTOID, TEXTOID};
 	MemoryContext context,
 				old;
 	Datum	   *v[WRITE_COLUMNS];
@@ -515,6 +570,7 @@ TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 			v[9][n] = Float8GetDatum(x->confidence);
 			v[10][n] = CStringGetTextDatum(psprintf("[%d,%d)", x->from, x->to));
 			v[11][n] = PointerGetDatum(cstring_to_text_with_len(x->evidence.data, x->evidence.len));
+			v[12][n] = CStringGetTextDatum(x->method);
 		}
 	}
 	dims[0] = n;
@@ -539,16 +595,16 @@ detect_intents(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	EventIntent *intents;
-	Matcher    *m;
+	TextPublication *p;
 	text	   *body;
 	int			n;
 	TypeCacheEntry *range;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(0) || (m = MatcherNow()) == NULL)
+	if (PG_ARGISNULL(0) || (p = PublicationNow()) == NULL)
 		return (Datum) 0;
 	body = PG_GETARG_TEXT_PP(0);
-	n = Look(m, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
+	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
 	range = lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO);
 	for (int i = 0; i < n; i++)
 	{
@@ -559,7 +615,7 @@ detect_intents(PG_FUNCTION_ARGS)
 
 		values[0] = PointerGetDatum(cstring_to_text_with_len(intents[i].intent.data, intents[i].intent.len));
 		values[1] = Float8GetDatum(intents[i].confidence);
-		values[2] = CStringGetTextDatum("pattern");
+		values[2] = CStringGetTextDatum(intents[i].method);
 		values[3] = RangeTypePGetDatum(make_range(range, &lower, &upper, false
 #if PG_VERSION_NUM >= 160000	/* 16 added the soft error context */
 												  ,NULL
@@ -577,17 +633,17 @@ Datum
 intents_of(PG_FUNCTION_ARGS)
 {
 	EventIntent *intents;
-	Matcher    *m;
+	TextPublication *p;
 	text	   *body;
 	Datum	   *names;
 	int			n;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	if ((m = MatcherNow()) == NULL)
+	if ((p = PublicationNow()) == NULL)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 	body = PG_GETARG_TEXT_PP(0);
-	n = Look(m, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
+	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
 	if (n == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 	names = palloc(n * sizeof(Datum));

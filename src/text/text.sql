@@ -39,13 +39,20 @@ CREATE TABLE revops.intent_publication (
     intents      jsonb NOT NULL,
     patterns     jsonb NOT NULL,
     fingerprint  text NOT NULL,
-    compiled     bytea NOT NULL
+    compiled     bytea NOT NULL,
+    model        text COLLATE "C",
+    model_version int,
+    model_id     uuid,
+    CHECK ((model IS NULL) = (model_version IS NULL) AND (model IS NULL) = (model_id IS NULL))
 );
 ALTER TABLE revops.intent_publication ALTER COLUMN compiled SET STORAGE EXTERNAL;
-COMMENT ON TABLE revops.intent_publication IS 'Intents and patterns as they were published, and compiled. Written by publish_intents()';
+COMMENT ON TABLE revops.intent_publication IS 'Intents and patterns as they were published, and compiled, with the model that goes with them. Written by publish_intents(), use_model() and deploy()';
 COMMENT ON COLUMN revops.intent_publication.valid_from IS 'It is for events that occurred from this time on';
 COMMENT ON COLUMN revops.intent_publication.valid_to IS 'and before this one';
 COMMENT ON COLUMN revops.intent_publication.fingerprint IS 'The library and the processor that the compiled form is for; elsewhere it is compiled anew in memory';
+COMMENT ON COLUMN revops.intent_publication.model IS 'The model that finds those of its labels that are intents; NULL is none';
+COMMENT ON COLUMN revops.intent_publication.model_version IS 'Its version, for all events of this time, whatever is deployed later';
+COMMENT ON COLUMN revops.intent_publication.model_id IS 'The version''s version_id';
 SELECT pg_catalog.pg_extension_config_dump('revops.intent_publication', '');
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON revops.intent_publication
@@ -72,7 +79,7 @@ COMMENT ON TABLE revops.event_intent IS 'The intents that the bodies of events s
 COMMENT ON COLUMN revops.event_intent.person IS 'As sent: a visitor stays one here';
 COMMENT ON COLUMN revops.event_intent.account IS 'As sent, else that of the person when the event was taken';
 COMMENT ON COLUMN revops.event_intent.confidence IS '0 to 1';
-COMMENT ON COLUMN revops.event_intent.method IS 'How it was found: pattern';
+COMMENT ON COLUMN revops.event_intent.method IS 'What found it: pattern, model or both';
 COMMENT ON COLUMN revops.event_intent.span IS 'Where in the body, in characters from 0 on';
 COMMENT ON COLUMN revops.event_intent.evidence IS 'The words there, at most 200 characters';
 SELECT pg_catalog.pg_extension_config_dump('revops.event_intent', '');
@@ -125,15 +132,57 @@ END $$;
 COMMENT ON FUNCTION revops.put_intent(text, jsonb) IS
 'Sets an intent: its titles, whose words show it, and its patterns and examples, which replace those before. Used once publish_intents() has run; returns how many patterns it has';
 
+-- A publication for the events from now on, with the deployed version of that model; the present one where it is the same. The caller holds the
+-- lock of intent_publication. fingerprint NULL: the compiled form is yet to be made.
+CREATE FUNCTION revops.write_publication(intents jsonb, patterns jsonb, fingerprint text, compiled bytea, model text) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    was     revops.intent_publication;
+    named   int;
+    id      uuid;
+    since   timestamptz;
+    fresh   int;
+BEGIN
+    IF model IS NOT NULL THEN
+        SELECT v.version, v.version_id INTO named, id FROM revops.model m JOIN revops.model_version v ON v.model = m.model AND v.version = m.deployed
+        WHERE m.model = write_publication.model AND m.task = 'classify';
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'there is no model "%" that classifies', model
+                USING ERRCODE = 'undefined_object', HINT = 'revops.train() makes one; revops.use_model(NULL) does without.';
+        END IF;
+    END IF;
+    -- labels of the model that are intents, whether they have patterns or not; the patterns count the intents from 0 on, so these come behind
+    intents := intents || coalesce((
+        SELECT jsonb_agg(jsonb_build_object('intent', i.intent, 'threshold', i.threshold, 'sides', i.sides, 'channels', i.channels) ORDER BY i.intent)
+        FROM revops.model_version v CROSS JOIN unnest(v.labels) AS l(label) JOIN revops.intent i ON i.intent = l.label COLLATE "C"
+        WHERE v.version_id = id AND NOT EXISTS (SELECT FROM jsonb_array_elements(intents) x WHERE x.value ->> 'intent' = i.intent)), '[]');
+    SELECT * INTO was FROM revops.intent_publication p WHERE p.valid_to = 'infinity';
+    IF was.intents = intents AND was.patterns = patterns AND was.fingerprint = coalesce(fingerprint, revops.text_fingerprint())
+       AND was.model_id IS NOT DISTINCT FROM id THEN
+        RETURN was.publication;
+    END IF;
+    IF fingerprint IS NULL THEN
+        compiled := revops.compile_intents(intents, patterns);
+        fingerprint := revops.text_fingerprint();
+    END IF;
+    -- waits for the passes that are under way, so that no event is read by half of a change
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
+    since := revops.config_valid_from();
+    fresh := coalesce((SELECT max(p.publication) FROM revops.intent_publication p), 0) + 1;
+    DELETE FROM revops.intent_publication p WHERE p.valid_from >= since;
+    UPDATE revops.intent_publication p SET valid_to = since WHERE p.valid_to > since;
+    INSERT INTO revops.intent_publication (publication, valid_from, published_at, intents, patterns, fingerprint, compiled, model, model_version, model_id)
+    VALUES (fresh, since, revops.now(), intents, patterns, fingerprint, compiled, model, named, id);
+    RETURN fresh;
+END $$;
+COMMENT ON FUNCTION revops.write_publication(jsonb, jsonb, text, bytea, text) IS 'What publish_intents(), use_model() and deploy() publish by';
+
 CREATE FUNCTION revops.publish_intents() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    was      revops.intent_publication;
-    labels   jsonb;
-    words    jsonb;
-    compiled bytea;
-    since    timestamptz;
-    fresh    int;
+    labels jsonb;
+    words  jsonb;
 BEGIN
     -- one at a time; compiling takes seconds, and holds up no pass
     LOCK TABLE revops.intent_publication IN SHARE ROW EXCLUSIVE MODE;
@@ -147,29 +196,16 @@ BEGIN
                                                          'pattern', p.pattern, 'near', p.near, 'within', p.within) ORDER BY u.i, p.n)
                      FROM used u JOIN revops.intent_pattern p USING (intent)), '[]')
     INTO labels, words;
-    SELECT * INTO was FROM revops.intent_publication p WHERE p.valid_to = 'infinity';
-    IF was.intents = labels AND was.patterns = words AND was.fingerprint = revops.text_fingerprint() THEN
-        RETURN was.publication;
-    END IF;
-    compiled := revops.compile_intents(labels, words);
-    -- waits for the passes that are under way, so that no event is read by half of a change
-    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
-    since := revops.config_valid_from();
-    fresh := coalesce((SELECT max(p.publication) FROM revops.intent_publication p), 0) + 1;
-    DELETE FROM revops.intent_publication p WHERE p.valid_from >= since;
-    UPDATE revops.intent_publication p SET valid_to = since WHERE p.valid_to > since;
-    INSERT INTO revops.intent_publication (publication, valid_from, published_at, intents, patterns, fingerprint, compiled)
-    VALUES (fresh, since, revops.now(), labels, words, revops.text_fingerprint(), compiled);
-    RETURN fresh;
+    RETURN revops.write_publication(labels, words, NULL, NULL, (SELECT p.model FROM revops.intent_publication p WHERE p.valid_to = 'infinity'));
 END $$;
 COMMENT ON FUNCTION revops.publish_intents() IS
-'Compiles the patterns of all intents and puts them to use, from the next batch on and for events from now on (all, if none was processed yet). A bad pattern is refused, and nothing changes; returns the number of the publication';
+'Compiles the patterns of all intents and puts them to use, with the deployed version of the model that use_model() named, from the next batch on and for events from now on (all, if none was processed yet). A bad pattern is refused, and nothing changes; returns the number of the publication';
 
 CREATE FUNCTION revops.detect_intents(body text, side text DEFAULT NULL, channel text DEFAULT NULL, lang text DEFAULT NULL)
 RETURNS TABLE (intent text, confidence float8, method text, span int4range, evidence text)
 LANGUAGE c STABLE PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'detect_intents';
 COMMENT ON FUNCTION revops.detect_intents(text, text, text, text) IS
-'The intents that a text shows, by the patterns published for revops.now(): with a confidence, where (characters from 0 on) and the words there. side, channel, lang: NULL is not known, and all apply';
+'The intents that a text shows, by the patterns and the model published for revops.now(): with a confidence, what found it (pattern, model or both), where (characters from 0 on) and the words there. side, channel, lang: NULL is not known, and all apply';
 
 CREATE FUNCTION revops.intents_of(body text, side text DEFAULT NULL, channel text DEFAULT NULL, lang text DEFAULT NULL) RETURNS text[]
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'intents_of';
