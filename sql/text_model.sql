@@ -76,6 +76,34 @@ SELECT revops.rollback('topics');
 SELECT found('is our data encrypted in the pump');
 SELECT publication, valid_from, valid_to, model_version FROM revops.intent_publication ORDER BY 1;
 
+-- applied to the past: intents, scores and moments as if it had always been so
+SELECT revops.publish_intents();
+SELECT revops.rebuild_intents('2026-03-01 09:02+00');
+SELECT revops.process();
+SELECT publication, valid_from, valid_to, model_version FROM revops.intent_publication ORDER BY 1;
+SELECT right(event_id::text, 1) AS event, intent, method, span FROM revops.event_intent ORDER BY event_id, intent;
+SELECT revops.deploy('topics', 2);
+SELECT revops.rebuild_intents();
+SELECT revops.process();
+SELECT right(event_id::text, 1) AS event, intent, method, span FROM revops.event_intent ORDER BY event_id, intent;
+SELECT subject_kind, intent, round(score::numeric, 6) AS score, events FROM revops.intent_score ORDER BY 1, 2;
+SELECT rule, subject, occurred_at, retracted_at FROM revops.moment;
+SELECT revops.rollback('topics');
+SELECT revops.rebuild_intents();
+SELECT revops.process();
+(TABLE live EXCEPT TABLE revops.intent_state) UNION ALL (TABLE revops.intent_state EXCEPT TABLE live);
+SELECT rule, subject, occurred_at, retracted_at FROM revops.moment;
+
+-- what is dropped is found no more, by the model neither; what counts towards a score keeps its name
+SELECT revops.put_signal('said_price', 'price_objection', 2, '{"intent": "price_objection"}');
+SELECT revops.drop_intent('greeting'), revops.drop_intent('price_objection'), revops.drop_intent('nothing'), revops.drop_intent(NULL);
+SELECT intent, dropped FROM revops.intent WHERE intent IN ('greeting', 'price_objection');
+SELECT found('hello');
+SELECT revops.publish_intents() > 0 AS published;
+SELECT found('hello'), found('the plan costs too much money'), found('is our data encrypted in the pump');
+SELECT revops.put_intent('price_objection', '{"sides": ["customer"], "threshold": 0.4, "patterns": [{"include": "太贵"}]}'), revops.publish_intents() > 0 AS published;
+SELECT found('太贵'), found('the plan costs too much money');
+
 -- a version that is damaged or gone is left out with a warning, and the stream goes on
 UPDATE revops.model_version SET parameters = set_byte(parameters, 500, get_byte(parameters, 500) # 1), version_id = gen_random_uuid() WHERE version = 1;
 UPDATE revops.intent_publication p SET model_id = v.version_id FROM revops.model_version v WHERE v.version = 1 AND p.model_version = 1;
@@ -97,7 +125,7 @@ SELECT revops.publish_intents();
 SELECT revops.use_model(NULL) > 0 AS published;
 SELECT revops.publish_intents() > 0 AS published;
 SET revops.as_of = '2026-03-04 09:00+00';
-SELECT found('太贵'), found('hello');
+SELECT found('太贵'), found('is our data encrypted');
 
 TRUNCATE revops.event, revops.event_intent, revops.intent_state, revops.signal, revops.stream_lane, revops.intent_publication, revops.moment, revops.moment_state, revops.moment_rule,
          revops.task, revops.task_plan, revops.escalation;

@@ -84,6 +84,7 @@ EventDecode(const Datum *values, const bool *isnull, const AttrNumber *map, Even
 	e->time_zone.data = NULL;
 	e->time_zone.len = 0;
 	memset(e->attributes, 0, sizeof(e->attributes));
+	e->read = false;
 	e->nintents = 0;
 	e->intents = NULL;
 #undef COL

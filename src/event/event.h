@@ -52,7 +52,8 @@ typedef struct Event
 	Datum		properties;		/* jsonb, perhaps toasted; 0: NULL */
 	Str			time_zone;		/* of the person, else of the account; data NULL: not known */
 	Datum		attributes[EVENT_ATTRIBUTES];	/* jsonb of the person, account, opportunity; 0: none, or nobody wants them */
-	int			nintents;		/* what its body shows, once it has been read */
+	bool		read;			/* its body was looked at: what it shows */
+	int			nintents;
 	EventIntent *intents;
 } Event;
 

@@ -11,13 +11,15 @@ CREATE TABLE revops.intent (
     sides       text[] CHECK (sides <> '{}'),
     channels    text[] CHECK (channels <> '{}'),
     threshold   float8 NOT NULL DEFAULT 0.5 CHECK (threshold >= 0 AND threshold <= 1),
-    first       boolean NOT NULL DEFAULT false
+    first       boolean NOT NULL DEFAULT false,
+    dropped     boolean NOT NULL DEFAULT false
 );
 COMMENT ON COLUMN revops.intent.topic IS 'The group of intents that it is of: price, delivery ...';
 COMMENT ON COLUMN revops.intent.sides IS 'Whose words show it: customer, rep, system; NULL is anybody''s';
 COMMENT ON COLUMN revops.intent.channels IS 'The channels in which words show it; NULL is all';
 COMMENT ON COLUMN revops.intent.threshold IS 'The least confidence with which words show it';
 COMMENT ON COLUMN revops.intent.first IS 'One of those that matter first';
+COMMENT ON COLUMN revops.intent.dropped IS 'Ended by drop_intent(): words show it no more; kept for what counts towards its scores';
 COMMENT ON TABLE revops.intent IS 'The intents that signals and moments add to. All that adds to one intent shares its half-life, so that scores rank by index';
 SELECT pg_catalog.pg_extension_config_dump('revops.intent', '');
 

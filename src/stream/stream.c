@@ -349,6 +349,51 @@ PassApply(Pass *pass, EventList *list, int from, int to)
 	pass->memory = Max(pass->memory, MemoryContextMemAllocated(CurrentMemoryContext, true));
 }
 
+typedef struct Texts
+{
+	EventList  *list;
+	int			to;
+	MemoryContext context;
+} Texts;
+
+/* Look at the words of the events from `to` on, as far as what they show fits the memory of a batch */
+static void
+ReadTexts(Pass *pass, void *arg)
+{
+	Texts	   *t = arg;
+	MemoryContext old = MemoryContextSwitchTo(t->context);
+
+	for (; t->to < t->list->n && t->context->mem_allocated < (Size) work_memory * 1024; t->to++)
+	{
+		if ((t->to & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+		TextEvent(&t->list->events[t->to], pass->lane, pass->lanes);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* A batch, in as many pieces as what its words show needs: mostly one. */
+static void
+ApplyBatch(Pass *pass, EventList *list)
+{
+	for (int from = 0; from < list->n;)
+	{
+		Texts		t = {list, from, AllocSetContextCreate(CurrentMemoryContext, "revops texts", ALLOCSET_DEFAULT_SIZES)};
+
+		/* an event whose text fails will fail again when it is applied, alone */
+		(void) Guarded(pass, ReadTexts, &t);
+		t.to = Max(t.to, from + 1);
+		ApplyHalving(pass, list, from, t.to);
+		pass->memory = Max(pass->memory, MemoryContextMemAllocated(t.context, true));
+		for (; from < t.to; from++)
+		{
+			list->events[from].intents = NULL;
+			list->events[from].nintents = 0;
+		}
+		MemoryContextDelete(t.context);
+	}
+}
+
 /* All of the open batch is taken: what follows it. */
 static void
 CloseBatch(Consumed *c)
@@ -439,7 +484,7 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 	if (n > 0)
 	{
 		ResolveEvents(&pass, list);
-		ApplyHalving(&pass, list, 0, list->n);
+		ApplyBatch(&pass, list);
 		pass.memory += MemoryContextMemAllocated(CurrentMemoryContext, true);
 	}
 	if (exhausted)

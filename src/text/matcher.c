@@ -16,6 +16,7 @@
 #include <hs/hs.h>
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "text/fold.h"
 #include "utils/memutils.h"
 
@@ -31,6 +32,9 @@ typedef struct Expression
 	bool		led;			/* matches begin one character early */
 	int			nusers;
 	int		   *users;			/* 2 * pattern, + 1: of the word near it */
+	int			most;			/* matches that count in a text */
+	int			hits;			/* in the last look that found it ... */
+	uint64		look;			/* ... which was this one */
 } Expression;
 
 struct Matcher
@@ -69,6 +73,7 @@ static MemoryContext arrays = NULL;
 static Hit *hits = NULL;
 static int	nhits,
 			maxhits = 0;
+static uint64 look = 0;
 static Match *matches = NULL;
 static int	nmatches,
 			maxmatches = 0;
@@ -196,11 +201,15 @@ ExpressionFor(Matcher *m, source_hash *sources, PatternKind kind, const char *pa
 		e->flags = kind == PATTERN_REGEX ? REGEX_FLAGS : len < 0 ? HS_FLAG_SOM_LEFTMOST : 0;
 		e->nusers = 0;
 		e->users = palloc(sizeof(int));
+		e->most = TEXT_MAX_REPEATS;
+		e->look = 0;
 	}
 	e = &m->expressions[entry->expression];
 	if (e->nusers > 0 && (e->nusers & (e->nusers - 1)) == 0)
 		e->users = repalloc(e->users, 2 * e->nusers * sizeof(int));
 	e->users[e->nusers++] = user;
+	if (!m->patterns[user / 2].include)
+		e->most = TEXT_MAX_EXCLUDES;
 	return entry->expression;
 }
 
@@ -346,8 +355,19 @@ Grow(void *array, int *max, Size size)
 static int
 OnHit(unsigned int id, unsigned long long from, unsigned long long to, unsigned int flags, void *arg)
 {
+	Expression *e = &((Matcher *) arg)->expressions[id];
+
+	/* a pattern that matches everywhere leaves room for the others */
+	if (e->look == look && e->hits >= e->most)
+		return 0;
 	if (nhits == maxhits)
 		return 1;
+	if (e->look != look)
+	{
+		e->look = look;
+		e->hits = 0;
+	}
+	e->hits++;
 	hits[nhits].expression = (int) id;
 	hits[nhits].from = (int) from;
 	hits[nhits].to = (int) to;
@@ -594,7 +614,8 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 		if (nhits == maxhits || hits == NULL)
 			hits = Grow(hits, &maxhits, sizeof(Hit));
 		nhits = 0;
-		rc = hs_scan(m->database, text - 1, len + 1, 0, scratch, OnHit, NULL);
+		look++;
+		rc = hs_scan(m->database, text - 1, len + 1, 0, scratch, OnHit, m);
 	} while (rc == HS_SCAN_TERMINATED && nhits < TEXT_MAX_HITS);
 	if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
 		elog(ERROR, "the scan of a text failed: %d", rc);
@@ -606,6 +627,8 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 		int			from,
 					to;
 
+		if ((h & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (!Locate(e, &hits[h], text, len, &from, &to))
 			continue;
 		for (int u = 0; u < e->nusers; u++)

@@ -14,6 +14,8 @@
 #define TEXT_MAX_WITHIN		1000
 #define TEXT_MAX_BODY		(1024 * 1024)
 #define TEXT_MAX_HITS		100000
+#define TEXT_MAX_REPEATS	1000	/* of one pattern in a text ... */
+#define TEXT_MAX_EXCLUDES	10000	/* ... and of one that excludes */
 #define TEXT_MAX_EVIDENCE	200
 #define TEXT_MAX_SHOWN		64		/* intents of one text */
 

@@ -471,29 +471,34 @@ ReadEvent(Event *e)
 	TextPublication *p;
 	text	   *body;
 
-	if (e->body == (Datum) 0 || e->ahead || e->intents != NULL || (p = PublicationFor(e->occurred_at)) == NULL)
+	if (e->body == (Datum) 0 || e->ahead || e->read || (p = PublicationFor(e->occurred_at)) == NULL)
 		return;
 	/* a little more than is looked at, so that a character at the cut is whole */
 	body = DatumGetTextPSlice(e->body, 0, GetDatabaseEncoding() == PG_UTF8 ? TEXT_MAX_BODY : TEXT_MAX_BODY + 8);
+	e->read = true;
 	e->nintents = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), e->side, e->channel, StrFrom(NULL), &e->intents);
 	if (body != (text *) DatumGetPointer(e->body))
 		pfree(body);
 }
 
 /* Who writes an event's intents: the lane of its person, else account, opportunity, rep, else the first one */
-static bool
-Mine(const Event *e, int lane, int lanes)
+static int
+WriterLane(const Event *e, int lanes)
 {
-	if (lanes <= 1)
-		return true;
 	for (int kind = 0; kind < SUBJECT_KINDS; kind++)
 	{
 		Str			subject = EventSubject(e, kind);
 
 		if (subject.data != NULL)
-			return SubjectLane(kind, subject, lanes) == lane;
+			return SubjectLane(kind, subject, lanes);
 	}
-	return lane == 0;
+	return 0;
+}
+
+static bool
+Mine(const Event *e, int lane, int lanes)
+{
+	return lanes <= 1 || WriterLane(e, lanes) == lane;
 }
 
 void
@@ -580,6 +585,46 @@ TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 	SqlRun(&write, args, NULL);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+/* write_event_intents(events uuid[]) -> rows: the intents of those of the events that the stream has taken, which have none in the table */
+PG_FUNCTION_INFO_V1(write_event_intents);
+Datum
+write_event_intents(PG_FUNCTION_ARGS)
+{
+	static SqlPlan wanted = {"SELECT " EVENT_COLUMNS " FROM revops.event WHERE event_id = ANY ($1)", 1, {UUIDARRAYOID}};
+	static SqlPlan lanes_of = {"SELECT max(lanes)::bigint FROM revops.stream_lane", 0};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops event intents", ALLOCSET_DEFAULT_SIZES);
+	Datum		arg = PG_GETARG_DATUM(0);
+	int			level = SqlConnect();
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int			lanes = (int) SqlInt8(&lanes_of, NULL, NULL, 0);
+	Consumed  **consumed = palloc0((lanes + 1) * sizeof(Consumed *));
+	EventList	list = {0};
+	int			kept = 0;
+	int64		rows = 0;
+
+	for (int lane = 0; lane < lanes; lane++)
+		consumed[lane] = ConsumedLoad(lane, 0, StrFrom(NULL));
+	SqlRun(&wanted, &arg, NULL);
+	EventListTakeResult(&list, NULL);
+	EventResolve(&list);
+	for (int i = 0; i < list.n; i++)
+	{
+		Event	   *e = &list.events[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (lanes == 0 || !ConsumedHas(consumed[WriterLane(e, lanes)], e->epoch, e->txid, &e->event_id))
+			continue;
+		ReadEvent(e);
+		rows += e->nintents;
+		list.events[kept++] = *e;
+	}
+	TextWrite(&list, 0, kept, 0, 1);
+	MemoryContextSwitchTo(old);
+	SqlFinish(level);
+	MemoryContextDelete(context);
+	PG_RETURN_INT64(rows);
 }
 
 static Str

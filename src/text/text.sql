@@ -112,9 +112,9 @@ BEGIN
     FROM jsonb_to_record(definition) AS d(title text, title_zh text, description text, description_zh text, topic text, sides text[],
                                           channels text[], threshold float8, first boolean)
     ON CONFLICT ON CONSTRAINT intent_pkey DO UPDATE
-    SET (title, title_zh, description, description_zh, topic, sides, channels, threshold, first) =
+    SET (title, title_zh, description, description_zh, topic, sides, channels, threshold, first, dropped) =
         ROW (excluded.title, excluded.title_zh, excluded.description, excluded.description_zh, excluded.topic, excluded.sides,
-             excluded.channels, excluded.threshold, excluded.first);
+             excluded.channels, excluded.threshold, excluded.first, false);
     DELETE FROM revops.intent_pattern p WHERE p.intent = put_intent.intent;
     INSERT INTO revops.intent_pattern (intent, n, lang, include, kind, pattern, near, within)
     SELECT put_intent.intent, (p.n - 1)::int, p.value ->> 'lang', p.value ?| '{include,regex}',
@@ -156,7 +156,7 @@ BEGIN
     intents := intents || coalesce((
         SELECT jsonb_agg(jsonb_build_object('intent', i.intent, 'threshold', i.threshold, 'sides', i.sides, 'channels', i.channels) ORDER BY i.intent)
         FROM revops.model_version v CROSS JOIN unnest(v.labels) AS l(label) JOIN revops.intent i ON i.intent = l.label COLLATE "C"
-        WHERE v.version_id = id AND NOT EXISTS (SELECT FROM jsonb_array_elements(intents) x WHERE x.value ->> 'intent' = i.intent)), '[]');
+        WHERE v.version_id = id AND NOT i.dropped AND NOT EXISTS (SELECT FROM jsonb_array_elements(intents) x WHERE x.value ->> 'intent' = i.intent)), '[]');
     SELECT * INTO was FROM revops.intent_publication p WHERE p.valid_to = 'infinity';
     IF was.intents = intents AND was.patterns = patterns AND was.fingerprint = coalesce(fingerprint, revops.text_fingerprint())
        AND was.model_id IS NOT DISTINCT FROM id THEN
