@@ -95,7 +95,7 @@ is(scalar(keys %seen), 1, 'intents, scores and moments are the same whatever the
 cmp_ok(sql('SELECT count(*) FROM revops.moment'), '>', 10, 'and there are moments');
 sql('SELECT revops.rebuild_scores(); SELECT revops.process()');
 is((keys %seen)[0], sql($results), 'and when the scores are computed anew');
-is(sql(q{SELECT count(*) > 0 AND bool_and(evidence = '贵' OR evidence LIKE 'x%y' OR length(evidence) = 200) FROM revops.event_intent WHERE intent = 'dear'}), 't', 'evidence is short');
+is(sql(q{SELECT count(*) > 0 AND bool_and(evidence IN ('贵', '貴') OR evidence LIKE 'x%y' OR length(evidence) = 200) FROM revops.event_intent WHERE intent = 'dear'}), 't', 'evidence is short');
 
 # a publication is used by the next statement of a backend that has looked before
 is(sql(q{SET revops.as_of = '2027-01-01'; SELECT revops.intents_of('this is sesame');
@@ -110,6 +110,22 @@ like(refused(qq{SELECT revops.put_intent('bad', '{"patterns": [{"regex": "$_->[0
 is(sql(q{SELECT revops.put_intent('slow', '{"patterns": [{"regex": "(a+)+$"}, {"regex": "(.*a){4}b"}, {"regex": "(a|aa|aaa)+x"}]}')}), '3', 'patterns that make others backtrack');
 sql('SELECT revops.publish_intents()');
 is(sql(q{SET revops.as_of = '2027-01-02'; SELECT revops.intents_of(repeat('a', 20000) || '!')}), '{}', 'and cost nothing here');
+
+# a pattern that matches everywhere leaves room for others, and takes no time
+sql(q{SELECT revops.put_intent('all', '{"patterns": [{"lang": "zh", "include": "a"}, {"lang": "zh", "regex": "a.*"}]}'), revops.put_intent('last', '{"patterns": [{"include": "the end"}]}'),
+	revops.put_intent('none', '{"patterns": [{"lang": "zh", "include": "a", "near": "a", "within": 1000}, {"lang": "zh", "exclude": "a"}]}'), revops.publish_intents()});
+is(sql(q{SET revops.as_of = '2027-01-02 12:00'; SELECT string_agg(format('%s %s %s %s', d.intent, d.confidence, lower(d.span), length(d.evidence)), ',' ORDER BY d.intent)
+	FROM revops.detect_intents(repeat('a', 1000000) || ' the end') d WHERE d.intent IN ('all', 'last', 'none')}), 'all 0.99 0 200,last 0.6 1000001 7', 'a megabyte of matches');
+
+# what the texts of a batch show may be more than its memory: it is worked off in pieces; a text shows 64 intents at most
+sql(q{SELECT revops.put_intent('many' || g, format('{"threshold": 0, "patterns": [{"include": "many"}%s]}', CASE WHEN g > 60 THEN ', {"include": "more"}' END)::jsonb) FROM generate_series(1, 70) g; SELECT revops.publish_intents()});
+sql(q{SET revops.as_of = '2027-02-02'; SET revops.batch_memory = '1MB';
+	INSERT INTO revops.event (occurred_at, person, side, channel, kind, body) SELECT revops.now() - interval '1 hour' + g * interval '1 s', 'm' || g, 'customer', 'web', 'message',
+		'many of them, ' || repeat('and so on, ', 20) || 'more' FROM generate_series(1, 400) g; SELECT revops.process()});
+is(sql(q{SELECT count(*), count(DISTINCT event_id), count(DISTINCT intent) FROM revops.event_intent WHERE person LIKE 'm%'}), '25600|400|64', 'more than a batch holds');
+is(sql(q{SELECT count(*) FILTER (WHERE intent IN (SELECT 'many' || g FROM generate_series(61, 70) g)) FROM revops.event_intent WHERE person = 'm1'}), '10', 'the surest stay');
+is(sql(q{SELECT count(*) FROM revops.failed_event}), '0', 'and nothing fails');
+sql(q{SELECT count(revops.drop_intent('many' || g)) FROM generate_series(1, 70) g; SELECT revops.drop_intent('all'), revops.drop_intent('last'), revops.drop_intent('none')});
 
 # random definitions: an error or not, and never worse
 my $ok = 0;
