@@ -1,0 +1,284 @@
+/*
+ * sentiment.c
+ *	  revops.sentiment(): how a text feels, from -1 to 1, on a database where nothing has been trained.
+ *
+ * Words and phrases weigh by a lexicon (lexicon_zh.h, lexicon_en.h). A word of feeling is turned by the negations and multiplied by the boosters
+ * before it in its clause; what stands before a "but" counts less than what follows; a question counts half. The sum s becomes
+ * s / sqrt(s^2 + a), as in VADER (Hutto and Gilbert, ICWSM 2014). A deployed model named "sentiment" answers in its place.
+ */
+#include "text/trie.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "learn/learn.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#define SENTIMENT_MODEL		"sentiment"
+#define NORMALIZE_BY		9.0		/* a */
+#define NEGATED				(-0.75)
+#define BEFORE_CONTRAST		0.6
+#define AFTER_CONTRAST		1.3
+#define ASKED				0.5
+#define EXCLAIMED			0.1		/* for each mark, up to three */
+#define MAX_NEGATOR_REACH	6		/* characters between a Chinese negation and what it turns; English: words */
+#define MAX_NEGATOR_WORDS	3
+
+typedef enum WordKind
+{
+	WORD_FEELING,
+	WORD_NEGATOR,
+	WORD_BOOSTER,
+	WORD_CONTRAST,
+	WORD_NEUTRAL
+} WordKind;
+
+/* Words of one kind and weight, with commas between them */
+typedef struct LexiconGroup
+{
+	WordKind	kind;
+	double		weight;
+	const char *words;
+} LexiconGroup;
+
+#include "text/lexicon_en.h"
+#include "text/lexicon_zh.h"
+
+/* Both languages, Chinese, English */
+typedef enum Tongue
+{
+	TONGUE_ANY,
+	TONGUE_ZH,
+	TONGUE_EN
+} Tongue;
+
+static Trie *tries[3] = {NULL, NULL, NULL};
+
+PG_FUNCTION_INFO_V1(revops_sentiment);
+extern Datum revops_sentiment_score(PG_FUNCTION_ARGS);
+
+static const LexiconGroup *
+GroupOf(int value)
+{
+	return value < lengthof(lexicon_zh) ? &lexicon_zh[value] : &lexicon_en[value - lengthof(lexicon_zh)];
+}
+
+static void
+AddGroups(Trie *t, const LexiconGroup *groups, int n, int first)
+{
+	for (int g = 0; g < n; g++)
+		for (const char *p = groups[g].words; *p != '\0';)
+		{
+			const char *end = strchr(p, ',');
+			int			len = end == NULL ? (int) strlen(p) : (int) (end - p);
+
+			TrieAdd(t, p, len, first + g);
+			p += len + (end != NULL);
+		}
+}
+
+/* The words of a language, kept for the life of the backend. */
+static const Trie *
+Words(Tongue tongue)
+{
+	if (tries[tongue] == NULL)
+	{
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops sentiment", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(context);
+		Trie	   *t = TrieMake();
+
+		if (tongue != TONGUE_EN)
+			AddGroups(t, lexicon_zh, lengthof(lexicon_zh), 0);
+		if (tongue != TONGUE_ZH)
+			AddGroups(t, lexicon_en, lengthof(lexicon_en), lengthof(lexicon_zh));
+		MemoryContextSwitchTo(old);
+		MemoryContextSetParent(context, TopMemoryContext);
+		tries[tongue] = t;
+	}
+	return tries[tongue];
+}
+
+static bool
+EndsClause(uint32 c)
+{
+	return c == ',' || c == '.' || c == ';' || c == '!' || c == '?' || c == '\n' || c == 0x3002 || c == 0x3001 || c == 0x2026 || c == '~';
+}
+
+/* What a text's words add up to, from -1 to 1. */
+static double
+Feeling(const Trie *words, const Letters *text)
+{
+	double		sum = 0;		/* of the sentences that have ended */
+	double		before = 0;		/* of this sentence, before its contrast */
+	double		clause = 0;		/* of this clause */
+	double		boost = 1;
+	bool		contrasted = false;
+	int			negated_at = -1;	/* where the last negation ended */
+	int			negations = 0;
+	int			words_since = 0;	/* English words since it */
+	int			marks = 0;
+	int			end;
+
+	for (int i = 0; i <= text->n;)
+	{
+		uint32		c = i < text->n ? text->c[i] : '.';
+		bool		point = c == '.' && i < text->n && i > 0 && IsDigit(text->c[i - 1]) && IsDigit(text->c[i + 1]);
+		int			found;
+
+		if (EndsClause(c) && !point && (i == text->n || TrieFind(words, text, i, &end) < 0))
+		{
+			if (c == '?')
+				clause *= ASKED;
+			if (c == '!')
+				marks++;
+			before += clause * (contrasted ? AFTER_CONTRAST : 1);
+			if (c != ',' && c != 0x3001)
+			{
+				sum += before;
+				before = 0;
+				contrasted = false;
+			}
+			clause = 0;
+			boost = 1;
+			negations = 0;
+			negated_at = -1;
+			i++;
+			continue;
+		}
+		if (c == ' ')
+		{
+			i++;
+			continue;
+		}
+		found = TrieFind(words, text, i, &end);
+		if (found >= 0)
+		{
+			const LexiconGroup *g = GroupOf(found);
+			bool		near = negations > 0 && (IsHan(c) ? i - negated_at <= MAX_NEGATOR_REACH : words_since < MAX_NEGATOR_WORDS);
+
+			switch (g->kind)
+			{
+				case WORD_FEELING:
+					{
+						double		w = g->weight * boost;
+
+						if (near && negations % 2 == 1)
+							w *= NEGATED;
+						clause += w;
+						boost = 1;
+						negations = 0;
+						break;
+					}
+				case WORD_NEGATOR:
+					negations = near || negations == 0 ? negations + 1 : 1;
+					negated_at = end;
+					words_since = -1;
+					break;
+				case WORD_BOOSTER:
+					boost = Min(boost * g->weight, 2.5);
+					break;
+				case WORD_CONTRAST:
+					before = (before + clause) * BEFORE_CONTRAST;
+					clause = 0;
+					contrasted = true;
+					boost = 1;
+					negations = 0;
+					break;
+				case WORD_NEUTRAL:
+					break;
+			}
+			words_since++;
+			i = end;
+			continue;
+		}
+		if (IsWordLetter(c))
+		{
+			while (IsWordLetter(text->c[i]))
+				i++;
+			if (text->c[i - 1] == 'n' && text->c[i] == '\'' && text->c[i + 1] == 't' && !IsWordLetter(text->c[i + 2]))
+			{
+				negations++;
+				negated_at = i += 2;
+				words_since = -1;
+			}
+			words_since++;
+			if (words_since > 1)
+				boost = 1;
+			continue;
+		}
+		/* a booster reaches over a few characters of Chinese */
+		if (boost != 1 && IsHan(c) && i > 2 && IsHan(text->c[i - 1]) && IsHan(text->c[i - 2]) && TrieFind(words, text, i - 2, &end) < 0)
+			boost = 1;
+		i++;
+	}
+	sum *= 1 + EXCLAIMED * Min(marks, 3);
+	return sum / sqrt(sum * sum + NORMALIZE_BY);
+}
+
+static Oid	model_relid = InvalidOid;
+static bool model_known = false;	/* model_there is true to the table */
+static bool model_there = false;
+
+static void
+RelationChanged(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == model_relid)
+		model_known = false;
+}
+
+/* Has this database a model of its own? */
+static bool
+OwnModel(void)
+{
+	static SqlPlan plan = {"SELECT count(*) FROM revops.model m WHERE m.model = '" SENTIMENT_MODEL "'", 0};
+	static bool listening = false;
+	int			level;
+	bool		there;
+
+	if (model_known)
+		return model_there;
+	if (!listening)
+	{
+		CacheRegisterRelcacheCallback(RelationChanged, (Datum) 0);
+		listening = true;
+	}
+	level = SqlConnect();
+	model_relid = RevopsRelid("model");
+	model_known = true;			/* what changes from here on makes it unknown again */
+	there = SqlInt8(&plan, NULL, NULL, 0) > 0;
+	SqlFinish(level);
+	model_there = there;
+	/* an old snapshot says nothing about later ones */
+	if (IsolationUsesXactSnapshot())
+		model_known = false;
+	return there;
+}
+
+/* sentiment(body text, lang text): -1 to 1 */
+Datum
+revops_sentiment(PG_FUNCTION_ARGS)
+{
+	text	   *body;
+	Letters		letters;
+	Tongue		tongue = TONGUE_ANY;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if (OwnModel())
+		return DirectFunctionCall2(revops_sentiment_score, CStringGetTextDatum(SENTIMENT_MODEL), PG_GETARG_DATUM(0));
+	if (!PG_ARGISNULL(1))
+	{
+		text	   *lang = PG_GETARG_TEXT_PP(1);
+		Str			l = {VARDATA_ANY(lang), (int) VARSIZE_ANY_EXHDR(lang)};
+
+		if (StrEq(l, StrFrom("zh")))
+			tongue = TONGUE_ZH;
+		else if (StrEq(l, StrFrom("en")))
+			tongue = TONGUE_EN;
+	}
+	body = PG_GETARG_TEXT_PP(0);
+	letters = LettersOf(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	PG_RETURN_FLOAT8(Feeling(Words(tongue), &letters));
+}
