@@ -35,6 +35,11 @@
 #define REVOPS_OWNS_RELATION(relid, role)	object_ownercheck(RelationRelationId, relid, role)
 #else
 #define REVOPS_OWNS_RELATION(relid, role)	pg_class_ownercheck(relid, role)
+/* 16 added the soft error context */
+#define REVOPS_MAKE_RANGE(type, lower, upper, empty) \
+	make_range(type, lower, upper, empty, NULL)
+#define REVOPS_MAKE_RANGE(type, lower, upper, empty) \
+	make_range(type, lower, upper, empty)
 #endif
 
 #endif							/* REVOPS_COMPAT_H */

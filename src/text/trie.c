@@ -33,10 +33,11 @@ struct Trie
 };
 
 static uint32 *letters = NULL;
+static bool *capitals = NULL;
 
 /* The first characters of UTF-8, folded. */
 static int
-Decode(const char *p, const char *end, uint32 *to, int most)
+Decode(const char *p, const char *end, uint32 *to, bool *capital, int most)
 {
 	int			n = 0;
 
@@ -50,6 +51,8 @@ Decode(const char *p, const char *end, uint32 *to, int most)
 		else if (c >= 0x80)
 			c = 0xFFFD;
 		p += k;
+		if (capital != NULL)
+			capital[n] = c >= 'A' && c <= 'Z';
 		to[n++] = c == 0 ? ' ' : FoldCharacter(c);
 	}
 	return n;
@@ -62,14 +65,18 @@ LettersOf(const char *s, int len)
 	char	   *utf8 = (char *) s;
 
 	if (letters == NULL)
+	{
+		capitals = MemoryContextAllocZero(TopMemoryContext, LETTERS_MAX + 1);
 		letters = MemoryContextAlloc(TopMemoryContext, (LETTERS_MAX + 1) * sizeof(uint32));
+	}
 	/* a longer one would be converted for nothing */
 	if (len > LETTERS_MAX * MAX_MULTIBYTE_CHAR_LEN)
 		len = pg_mbcliplen(s, len, LETTERS_MAX * MAX_MULTIBYTE_CHAR_LEN);
 	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
 		utf8 = pg_server_to_any(s, len, PG_UTF8);
 	text.c = letters;
-	text.n = Decode(utf8, utf8 + (utf8 == s ? len : (int) strlen(utf8)), letters, LETTERS_MAX);
+	text.capital = capitals;
+	text.n = Decode(utf8, utf8 + (utf8 == s ? len : (int) strlen(utf8)), letters, capitals, LETTERS_MAX);
 	letters[text.n] = 0;
 	if (utf8 != s)
 		pfree(utf8);
@@ -154,7 +161,7 @@ TrieAdd(Trie *t, const char *utf8, int len, int value)
 		uint32		c;
 		TrieEdge   *e;
 
-		p += Decode(p, end, &c, 1) * Utf8Length(p, end);
+		p += Decode(p, end, &c, NULL, 1) * Utf8Length(p, end);
 		if ((uint32) t->nodes * 2 >= t->slots)
 			Grow(t);
 		e = Edge(t, node, c);

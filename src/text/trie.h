@@ -7,6 +7,8 @@
 
 #include "base/base.h"
 
+#include <math.h>
+
 /* Of a text, the characters that sentiment and fields are looked for in */
 #define LETTERS_MAX		20000
 
@@ -14,6 +16,7 @@
 typedef struct Letters
 {
 	uint32	   *c;
+	bool	   *capital;		/* A to Z before it was folded */
 	int			n;
 } Letters;
 
