@@ -10,6 +10,7 @@ OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)) $(foreach r,$(ROOM
 SQL_SHARES   = $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.sql))) src/grants.sql src/policies.sql
 PACK         = $(sort $(wildcard src/text/pack/*.json))
 DATA_built   = $(EXTENSION)--$(EXTVERSION).sql
+DATA         = $(sort $(wildcard upgrade/$(EXTENSION)--*--*.sql))
 
 REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=pg_revops --encoding=UTF8 --no-locale
@@ -23,6 +24,7 @@ PG_CPPFLAGS  = -I$(CURDIR)/src -Wextra -Wno-unused-parameter -Wno-sign-compare -
 SHLIB_LINK   = -ljansson -lhs -Wl,-Bsymbolic
 EXTRA_CLEAN  = $(DATA_built) test/unit/predicate_test.o test/unit/predicate_test.so
 
+include tools/tools.mk
 include test/setup.mk
 
 PG_CONFIG   ?= pg_config

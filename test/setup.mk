@@ -41,10 +41,12 @@ help:
 	@echo 'make bench         the measurements'
 	@echo 'make fuzz          random documents as rules, for FUZZ_SECONDS (600); needs clang with libFuzzer'
 	@echo 'make setup         only install what is missing'
+	@echo 'make indent        format the C code; make indent-check names the files that are not'
+	@echo 'make dist          the PGXN archive; make release VERSION=..., make next VERSION=...: see docs/operations.md'
 	@echo 'make, make install, make installcheck: as with every PGXS extension'
 
 # without PGXS, say what to do instead of "nothing to be done"
-ifeq ($(filter $(SETUP_GOALS) help,$(MAKECMDGOALS)),)
+ifeq ($(filter $(SETUP_GOALS) $(TOOL_GOALS) help,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(shell $(or $(PG_CONFIG),pg_config) --pgxs 2>/dev/null)),)
 all install installcheck uninstall clean:
 	@echo "PostgreSQL's server headers are missing. As root: make setup" >&2; exit 1
