@@ -18,7 +18,7 @@ WITH member AS (
     UNION ALL
     -- functions; pg_get_functiondef has source, language, volatility, strictness, safety, cost, settings; aggregates have none
     SELECT 'function ' || p.oid::regprocedure,
-           CASE WHEN p.prokind = 'a' THEN format('aggregate %s', to_jsonb(g) - 'aggfnoid') ELSE pg_get_functiondef(p.oid) END
+           CASE WHEN p.prokind = 'a' THEN format('aggregate %s', to_jsonb(g) - '{aggfnoid,aggtranstype,aggmtranstype}'::text[] || jsonb_build_object('state', g.aggtranstype::regtype)) ELSE pg_get_functiondef(p.oid) END
     FROM pg_proc p LEFT JOIN pg_aggregate g ON g.aggfnoid = p.oid WHERE p.oid IN (SELECT objid FROM member WHERE classid = 'pg_proc'::regclass)
     UNION ALL
     SELECT 'function ' || p.oid::regprocedure, format('owner %s, result %s, grants %s', p.proowner::regrole, pg_get_function_result(p.oid),
@@ -44,7 +44,8 @@ WITH member AS (
     SELECT format('column %s.%I', c.oid::regclass, a.attname),
            format('place %s, type %s, collation %s, not null %s, default %s, identity %s, generated %s, storage %s, compression %s, options %s, grants %s, comment %s',
                   rank() OVER (PARTITION BY c.oid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod), a.attcollation::regcollation, a.attnotnull,
-                  pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attoptions,
+                  pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attstorage, a.attcompression,
+                  (SELECT array_agg(o ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_att%'),  -- the server's own bookkeeping apart
                   (SELECT array_agg(i::text ORDER BY i::text) FROM unnest(a.attacl) i), coalesce(col_description(c.oid, a.attnum), '-'))
     FROM relation c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE c.relkind <> 'S'
