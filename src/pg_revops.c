@@ -3,8 +3,8 @@
  *	  Calls each room's init, nothing else.
  */
 #include "assign/assign.h"
-#include "base/base.h"
 #include "assign/people.h"
+#include "base/base.h"
 #include "board/board.h"
 #include "capture/capture.h"
 #include "learn/learn.h"

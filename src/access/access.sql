@@ -3,9 +3,7 @@
 
 ALTER TABLE revops.rep ADD COLUMN login text COLLATE "C" CONSTRAINT rep_login_key UNIQUE;
 COMMENT ON COLUMN revops.rep.login IS 'Database role of the rep: that role sees only what the rep may see; NULL: the rep has none';
-CREATE INDEX account_owner_idx ON revops.account (owner) WHERE owner IS NOT NULL;
-CREATE INDEX account_territory_idx ON revops.account (territory) WHERE territory IS NOT NULL;
-CREATE INDEX opportunity_owner_idx ON revops.opportunity (owner) WHERE owner IS NOT NULL;
+CREATE INDEX opportunity_seen_idx ON revops.opportunity (owner) WHERE owner IS NOT NULL;
 
 -- what holds for a rep. These take the rep as an argument, so nobody but the owner may call them.
 

@@ -35,9 +35,13 @@
 #define REVOPS_OWNS_RELATION(relid, role)	object_ownercheck(RelationRelationId, relid, role)
 #else
 #define REVOPS_OWNS_RELATION(relid, role)	pg_class_ownercheck(relid, role)
+#endif
+
 /* 16 added the soft error context */
+#if PG_VERSION_NUM >= 160000
 #define REVOPS_MAKE_RANGE(type, lower, upper, empty) \
 	make_range(type, lower, upper, empty, NULL)
+#else
 #define REVOPS_MAKE_RANGE(type, lower, upper, empty) \
 	make_range(type, lower, upper, empty)
 #endif

@@ -324,12 +324,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
            ('revops retention', '43 2 * * *', 'SELECT revops.drop_expired_partitions()'),
            ('revops models', '11 3 * * *', 'SELECT * FROM revops.calibrate_models()'),
            ('revops win probability', '7 0 * * *', 'SELECT revops.record_win_probability()'),
+           ('revops suggestions', '* * * * *', 'SELECT revops.suggest_fields()'),
            ('revops process', '* * * * *', 'SELECT revops.process() WHERE NOT EXISTS (SELECT FROM revops.worker_stats() WHERE pid IS NOT NULL)')
 $$;
-COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, models kept up, the day''s win probabilities, and process() where no worker runs';
-           ('revops process', '* * * * *', 'SELECT revops.process() WHERE NOT EXISTS (SELECT FROM revops.worker_stats() WHERE pid IS NOT NULL)'),
-           ('revops suggestions', '* * * * *', 'SELECT revops.suggest_fields()')
-COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, process() where no worker runs, and suggestions';
+COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, models kept up, the day''s win probabilities, suggestions for fields, and process() where no worker runs';
 
 CREATE FUNCTION revops.need_cron() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
