@@ -470,7 +470,8 @@ TakeRow(void *arg, TupleDesc desc, const Datum *values, const bool *nulls)
 	}
 	GrowTable(k);
 	t->label[row] = LabelValue(&k->label, values[k->label_at]);
-	digest = hash_uint32_extended(t->label[row], 0);
+	/* without the answer: rows that are alike are held out together, whatever their answers */
+	digest = 0;
 	if (k->time_at >= 0)
 	{
 		t->time[row] = ValueNumber(&k->time, values[k->time_at]);
@@ -516,11 +517,12 @@ digest = Mix(digest + 1, nulls[a] ? 1e300 : ValueNumber(r, values[a]));
 	t->n++;
 }
 
-/* A row's place: its time, then its digest. */
+/* A row's place: its time, then its digest, then its answer. */
 typedef struct Place
 {
 	double		time;
 	uint64		digest;
+	int			label;
 	int			row;
 } Place;
 
@@ -532,7 +534,9 @@ PlaceCmp(const void *a, const void *b)
 
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
-	return x->digest < y->digest ? -1 : x->digest > y->digest;
+	if (x->digest != y->digest)
+		return x->digest < y->digest ? -1 : 1;
+	return x->label - y->label;
 }
 
 /* Puts a column into the order of the rows' places, by way of a spare one; returns it, and the old one is the next spare. */
@@ -605,14 +609,14 @@ PredictGather(RawTable *t, const char *query, const char *label_column, const Pr
 	place = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->n, 1) * sizeof(Place));
 	order = MemoryContextAllocHuge(CurrentMemoryContext, Max(t->n, 1) * sizeof(int));
 	for (int i = 0; i < t->n; i++)
-		place[i] = (Place) {t->time ? t->time[i] : 0, t->digest[i], i};
+		place[i] = (Place) {t->time ? t->time[i] : 0, t->digest[i], t->label[i], i};
 	CHECK_FOR_INTERRUPTS();
 	qsort(place, t->n, sizeof(Place), PlaceCmp);
 	t->fingerprint = 0;
 	for (int i = 0; i < t->n; i++)
 	{
 		order[i] = place[i].row;
-		t->fingerprint = hash_combine64(t->fingerprint, place[i].digest);
+		t->fingerprint = hash_combine64(hash_combine64(t->fingerprint, place[i].digest), place[i].label);
 	}
 	pfree(place);
 	if (t->n > 0)
