@@ -8,7 +8,7 @@ GRANT USAGE ON TYPE revops.subject_kind TO revops_admin, revops_app, revops_read
 -- revops_admin: configures and operates
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA revops TO revops_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA revops TO revops_admin;
-GRANT INSERT, UPDATE, DELETE ON revops.territory, revops.unit, revops.rep, revops.account, revops.person, revops.opportunity, revops.duty, revops.competitor
+GRANT INSERT, UPDATE, DELETE ON revops.territory, revops.unit, revops.rep, revops.account, revops.person, revops.opportunity, revops.duty, revops.competitor, revops.answer_pack
     TO revops_admin;
 
 GRANT DELETE ON revops.rejected_event, revops.failed_event, revops.calendar, revops.playbook TO revops_admin;
@@ -25,7 +25,7 @@ BEGIN
           AND (p.prokind = 'a' OR p.proname IN ('track', 'track_batch', 'identify', 'uuid_v7', 'claim_tasks', 'respond', 'complete',
                             'now', 'decayed', 'hottest', 'explain_intent', 'subject_lane', 'stream_epoch', 'worker_stats',
                             'add_business_time', 'business_time_between', 'business_time_add', 'business_time_span',
-                            'local_time', 'moment_progress', 'setting_list', 'board_since', 'next_escalation_at', 'detect_intents', 'intents_of', 'current_rep', 'sees_all', 'seen', 'sees', 'caller_sees', 'caller_bound', 'is_stranger', 'classify', 'best_label', 'sentiment_score', 'predict', 'explain', 'loaded_models', 'sentiment', 'extract_fields', 'accept_suggestion', 'refuse_suggestion'))
+                            'local_time', 'moment_progress', 'setting_list', 'board_since', 'next_escalation_at', 'detect_intents', 'intents_of', 'current_rep', 'sees_all', 'seen', 'sees', 'caller_sees', 'caller_bound', 'is_stranger', 'classify', 'best_label', 'sentiment_score', 'predict', 'explain', 'loaded_models', 'sentiment', 'extract_fields', 'accept_suggestion', 'refuse_suggestion', 'render_message'))
     LOOP
         EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO revops_app%s', r.f, CASE WHEN r.writes THEN '' ELSE ', revops_reader' END);
     END LOOP;
@@ -40,4 +40,4 @@ END $$;
 -- revops_app: writes events, works on cards
 GRANT INSERT (event_id, occurred_at, received_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
     ON revops.event TO revops_app;
-GRANT SELECT ON revops.model, revops.model_version, revops.moment, revops.task, revops.task_plan, revops.calendar, revops.rule_template, revops.intent_pack, revops.intent_publication, revops.intent, revops.intent_state, revops.competitor, revops.field_suggestion TO revops_app, revops_reader;
+GRANT SELECT ON revops.model, revops.model_version, revops.moment, revops.task, revops.task_plan, revops.calendar, revops.rule_template, revops.intent_pack, revops.intent_publication, revops.intent, revops.intent_state, revops.competitor, revops.field_suggestion, revops.answer_pack TO revops_app, revops_reader;

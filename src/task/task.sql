@@ -594,18 +594,18 @@ BEGIN
              AS u (rep, person, account, opportunity, at, event_id)
         WHERE u.rep IS NOT NULL AND u.at IS NOT NULL
     ), hit AS (
-        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
+        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_id, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
         FROM outbound o JOIN revops.task t ON t.person = o.person
         WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at AND t.subject_kind = 'person'
         UNION ALL
         -- an event of the account reaches the account's cards, and those of its persons if it names nobody
-        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
+        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_id, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
         FROM outbound o JOIN revops.task t ON t.account = o.account
         WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at
           AND (t.subject_kind = 'account' OR t.subject_kind = 'person' AND o.person IS NULL
                OR t.subject_kind = 'opportunity' AND o.opportunity IS NULL)
         UNION ALL
-        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
+        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_id, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
         FROM outbound o JOIN revops.task t ON t.opportunity = o.opportunity
         WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at
           AND (t.subject_kind = 'opportunity' OR t.subject_kind = 'person' AND o.person IS NULL AND o.account IS NULL)
@@ -613,6 +613,8 @@ BEGIN
         SELECT DISTINCT ON (h.subject, h.task_id) h.subject, h.task_id, h.rep, h.at, h.event_id
         FROM hit h
         WHERE h.at >= h.moment_at
+          -- what made the moment does not answer it: three follow-ups that avoid a question
+          AND (h.at > h.moment_at OR NOT EXISTS (SELECT FROM revops.moment m WHERE m.subject = h.subject AND m.moment_id = h.moment_id AND h.event_id = ANY (m.evidence)))
           AND (h.answered_at IS NULL OR h.at < h.answered_at OR h.event_id < h.answered_by_event)
           AND (answer_tasks.lane IS NULL OR answer_tasks.lane < 0
                OR revops.subject_lane(h.subject_kind, h.subject, answer_tasks.lanes) = answer_tasks.lane)
@@ -640,7 +642,7 @@ BEGIN
     RETURN n;
 END $$;
 COMMENT ON FUNCTION revops.answer_tasks(int, int, text[], text[], text[], text[], timestamptz[], uuid[]) IS
-'The stream calls it with outbound events of reps: each answers the cards of that customer whose moment it follows; an earlier one that arrives late moves the answer back. Lane NULL: all cards. Returns cards touched';
+'The stream calls it with outbound events of reps: each answers the cards of that customer whose moment it follows and is no part of; an earlier one that arrives late moves the answer back. Lane NULL: all cards. Returns cards touched';
 
 -- A level that someone has locked (a rep who answers this very moment) is left to the next call, so that no client can hold up the stream.
 CREATE FUNCTION revops.escalate_due(lane int DEFAULT NULL, lanes int DEFAULT NULL) RETURNS int
