@@ -17,6 +17,7 @@ typedef struct LearnOptions
 	double		held_out;		/* share of examples for calibration */
 	double		keep;			/* share of right answers that the threshold keeps */
 	bool		keep_given;
+	int			folds;			/* of cross-validation; 0: none */
 	char		out_of_scope[LEARN_MAX_NAME + 1];
 } LearnOptions;
 

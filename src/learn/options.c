@@ -3,6 +3,7 @@
  *	  The options of revops.train().
  */
 #include "learn/gather.h"
+#include "learn/tally.h"
 
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -18,7 +19,7 @@ typedef struct NumberOption
 	double		from;			/* the default */
 } NumberOption;
 
-static double words, char_min, char_max, cost, tolerance, max_epochs, seed, min_count, held_out, keep;
+static double words, char_min, char_max, cost, tolerance, max_epochs, seed, min_count, held_out, keep, folds;
 
 static const NumberOption numbers[] = {
 	{"words", 0, 2, &words, true, 1},
@@ -31,6 +32,7 @@ static const NumberOption numbers[] = {
 	{"min_count", 1, 1000000, &min_count, true, 1},
 	{"held_out", 0, 0.5, &held_out, false, 0.2},
 	{"keep", 0.5, 1, &keep, false, 0.985},
+	{"folds", 0, LEARN_MAX_FOLDS, &folds, true, 0},
 };
 
 pg_noreturn static void BadOption(const char *name, const char *expected);
@@ -111,10 +113,12 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("revops.train() has no option \"%s\"", key),
-					 errhint("The options are words, pairs, char_min, char_max, min_count, loss, cost, tolerance, max_epochs, seed, held_out, keep and out_of_scope.")));
+					 errhint("The options are words, pairs, char_min, char_max, min_count, loss, cost, tolerance, max_epochs, seed, held_out, keep, folds and out_of_scope.")));
 	}
 	if (char_max > 0 && char_max < char_min)
 		BadOption("char_max", "0 or at least \"char_min\"");
+	if (folds == 1)
+		BadOption("folds", "0 or at least 2");
 	if (words == 0 && char_max == 0 && !o->kinds.pairs)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -129,4 +133,5 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 	o->min_count = min_count;
 	o->held_out = held_out;
 	o->keep = keep;
+	o->folds = folds;
 }

@@ -12,6 +12,7 @@
  */
 #include "learn/gather.h"
 #include "learn/predict.h"
+#include "learn/tally.h"
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -226,6 +227,7 @@ revops_train(PG_FUNCTION_ARGS)
 	Trained		trained;
 	ModelBlob  *blob;
 	StringInfoData metrics;
+	LabelTally *tally;
 	bool	   *use;
 	int32	   *held_label;
 	float	   *scores = NULL;
@@ -293,6 +295,15 @@ revops_train(PG_FUNCTION_ARGS)
 	appendStringInfo(&metrics, "{\"examples\": %d, \"labels\": %d, \"features\": %u, \"weighted_features\": %u, \"epochs\": %d, \"objective\": %.9g",
 					 data.n, data.nlabels, v.n, blob->nrows, trained.epochs, trained.objective);
 	HeldOutMetrics(&metrics, scores, held_label, nheld, data.nlabels, scale, threshold);
+	tally = palloc0(data.nlabels * sizeof(LabelTally));
+	if (options.folds > 0)
+	{
+		TallyFolds(tally, &e, model, &data, &options, threshold);
+		appendStringInfo(&metrics, ", \"folds\": %d", options.folds);
+	}
+	else
+		TallyScores(tally, scores, held_label, nheld, data.nlabels, threshold);
+	TallyJson(&metrics, tally, e.labels, data.nlabels);
 	appendStringInfo(&metrics, ", \"scale\": %.6g", scale);
 	if (!isinf(threshold))
 		appendStringInfo(&metrics, ", \"threshold\": %.6g", threshold);

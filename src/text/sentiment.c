@@ -232,7 +232,7 @@ RelationChanged(Datum arg, Oid relid)
 static bool
 OwnModel(void)
 {
-	static SqlPlan plan = {"SELECT count(*) FROM revops.model m WHERE m.model = '" SENTIMENT_MODEL "'", 0};
+	static SqlPlan plan = {"SELECT count(*) FROM revops.model m WHERE m.model = '" SENTIMENT_MODEL "' AND m.task = 'classify'", 0};
 	static bool listening = false;
 	int			level;
 	bool		there;

@@ -250,18 +250,25 @@ WITH tried AS (
     WHERE ei.occurred_at > revops.now() - interval '35 days' AND ei.occurred_at <= revops.now()
     GROUP BY ei.intent
 )
-SELECT i.intent, i.title, i.topic, i.first,
+SELECT coalesce(i.intent, l.label) AS intent, i.title, i.topic, coalesce(i.first, false) AS first,
        coalesce(t.positives, 0) AS positives, coalesce(t.negatives, 0) AS negatives,
        t.right_ones::float8 / nullif(t.right_ones + t.wrong_ones, 0) AS precision,
        t.right_ones::float8 / nullif(t.positives, 0) AS recall,
        coalesce(v.week, 0) AS events_7d, coalesce(v.before, 0) AS events_28d_before,
-       (v.week / 7.0::float8) / nullif(v.before / 28.0::float8, 0) AS drift
-FROM revops.intent i
+       (v.week / 7.0::float8) / nullif(v.before / 28.0::float8, 0) AS drift,
+       l.model, l.version AS model_version, l.tried AS model_tried, l.precision AS model_precision, l.recall AS model_recall, l.folds AS model_folds
+FROM (SELECT x.* FROM revops.intent x
+      WHERE EXISTS (SELECT FROM revops.intent_example e WHERE e.intent = x.intent) OR EXISTS (SELECT FROM revops.intent_pattern p WHERE p.intent = x.intent)) i
+FULL JOIN (SELECT m.model, w.version, b.key COLLATE "C" AS label, (b.value ->> 'tried')::int AS tried, (b.value ->> 'precision')::float8 AS precision,
+                  (b.value ->> 'recall')::float8 AS recall, (w.metrics ->> 'folds')::int AS folds
+           FROM revops.model m
+           JOIN revops.model_version w ON w.model = m.model AND w.version = m.deployed
+           CROSS JOIN LATERAL jsonb_each(w.metrics -> 'by_label') b
+           WHERE m.task = 'classify' AND jsonb_typeof(w.metrics -> 'by_label') = 'object') l ON l.label = i.intent
 LEFT JOIN tried t ON t.intent = i.intent
-LEFT JOIN volume v ON v.intent = i.intent
-WHERE t.intent IS NOT NULL OR EXISTS (SELECT FROM revops.intent_pattern p WHERE p.intent = i.intent);
-COMMENT ON VIEW revops.label_quality IS 'How good each intent''s published patterns are on its own examples, how often they find it, and whether that changes';
-COMMENT ON COLUMN revops.label_quality.intent IS 'The intent';
+LEFT JOIN volume v ON v.intent = coalesce(i.intent, l.label);
+COMMENT ON VIEW revops.label_quality IS 'How good each intent''s published patterns are on its own examples, and each label''s deployed model on examples that it had not seen; how often it is found, and whether that changes. A row for each intent and for each model that has the label';
+COMMENT ON COLUMN revops.label_quality.intent IS 'The intent, or the label of a model';
 COMMENT ON COLUMN revops.label_quality.title IS 'Its title';
 COMMENT ON COLUMN revops.label_quality.topic IS 'Its topic';
 COMMENT ON COLUMN revops.label_quality.first IS 'One of those that matter first';
@@ -272,3 +279,9 @@ COMMENT ON COLUMN revops.label_quality.recall IS 'Of the examples that show it, 
 COMMENT ON COLUMN revops.label_quality.events_7d IS 'Events of the last 7 days in which it was found';
 COMMENT ON COLUMN revops.label_quality.events_28d_before IS 'Events of the 28 days before these';
 COMMENT ON COLUMN revops.label_quality.drift IS 'The last 7 days'' events a day against those of the 28 before: 1 is as ever; NULL where there were none';
+COMMENT ON COLUMN revops.label_quality.model IS 'A model that has the label; NULL: none';
+COMMENT ON COLUMN revops.label_quality.model_version IS 'Its deployed version';
+COMMENT ON COLUMN revops.label_quality.model_tried IS 'Examples of the label on which the model was tried: those held out, or with cross-validation all';
+COMMENT ON COLUMN revops.label_quality.model_precision IS 'Of those that it gave the label, the share that has it';
+COMMENT ON COLUMN revops.label_quality.model_recall IS 'Of those that have the label, the share that it gave it to';
+COMMENT ON COLUMN revops.label_quality.model_folds IS 'Folds of the cross-validation (option folds of train()); NULL: examples held out';
