@@ -378,6 +378,7 @@ BEGIN
             SELECT a.attachment, 'keys', array_agg(k.key), count(*)
             FROM (SELECT u.key, (row_number() OVER () - 1) / 1000 AS piece
                   FROM (SELECT l.source_key AS key FROM revops.attached_row l WHERE l.attachment = a.attachment
+                        UNION SELECT e.source_key FROM revops.attachment_error e WHERE e.attachment = a.attachment
                         UNION SELECT f.key FROM revops.attachment_keys(CASE wide WHEN 'all' THEN a.attachment END) AS f(key)) u) k
             GROUP BY k.piece;
             DELETE FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.change_id <= last AND c.scope <> 'keys';

@@ -71,7 +71,11 @@ sub statement
 		sub { rand() < 0.15 ? "TRUNCATE company_$region" : "DELETE FROM $table WHERE name LIKE '%$k'" },
 		sub { "INSERT INTO chat (who, said) SELECT 'p' || g, '$phase' FROM generate_series(1, 3) g" },
 		sub { "UPDATE chat SET said = said || '!' WHERE no % 7 = " . ($k % 7) });
-	return $choices[ rand @choices ]->() . ";\n" if $depth > 1 || rand() < 0.6;
+	if ($depth > 1 || rand() < 0.6)
+	{
+		my $sql = $choices[ rand @choices ]->();
+		return $sql . ($sql =~ /^COPY/ ? "\n" : ";\n");
+	}
 	# a transaction, or a savepoint in it, that may be taken back
 	my $body = join '', map { statement($depth + 1) } 1 .. 1 + int(rand(4));
 	my $back = rand() < 0.4;
@@ -102,7 +106,7 @@ my $failures = 0;
 for my $w (1 .. 4)
 {
 	my $log = slurp_file($node->basedir . "/writer$w.log");
-	my @errors = grep { /ERROR/ && !/duplicate key|deadlock detected|current transaction is aborted|could not serialize|cannot affect row a second time|tuple to be|moved to another partition/ } split /\n/, $log;
+	my @errors = grep { /ERROR/ && !/duplicate key|deadlock detected|current transaction is aborted|savepoint .* does not exist|moved to another partition/ } split /\n/, $log;
 	$failures += @errors;
 	diag(join "\n", @errors[ 0 .. ($#errors > 4 ? 4 : $#errors) ]) if @errors;
 }
@@ -171,13 +175,13 @@ SKIP:
 	$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr('crm') ], 'pg_dump');
 	$node->safe_psql('postgres', 'CREATE DATABASE again');
 	$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('again'), $dump ], 'pg_restore');
-	is($node->safe_psql('again', q{SELECT source, kind, rows, waiting > 0, errors FROM revops.attachment ORDER BY source}),
-		"sales.accounts|account|85|t|0\nsales.sales_teams|rep|35|f|0\nsales.sales_pipeline|opportunity|8800|t|0", 'what was attached is attached');
+	is($node->safe_psql('again', q{SELECT source, kind, rows, waiting > 0, errors FROM revops.attachment ORDER BY kind}),
+		"sales.accounts|account|85|t|0\nsales.sales_pipeline|opportunity|8800|t|0\nsales.sales_teams|rep|35|f|0", 'what was attached is attached');
 	$node->safe_psql('again', q{UPDATE sales.sales_pipeline SET close_value = 77 WHERE deal_stage = 'Lost'});
 	$node->safe_psql('again', 'SELECT revops.process()');
 	is(differences('again', $there, $here), '0', 'what waited and what came since are taken over');
 	is($node->safe_psql('again', q{SELECT count(*) FROM revops.account WHERE industry = 'waiting'}), $node->safe_psql('again', q{SELECT count(*) FROM sales.accounts WHERE account LIKE 'B%'}), 'of each table');
-	is($node->safe_psql('again', q{SELECT revops.set_field('opportunity', opportunity, 'stage', 'Engaging', 'calibration') FROM revops.opportunity WHERE stage = 'Prospecting' ORDER BY 1 LIMIT 1}),
+	is($node->safe_psql('again', q{SELECT revops.set_field('opportunity', opportunity, 'stage', 'Engaging', 'calibration') FROM (SELECT min(opportunity) AS opportunity FROM revops.opportunity WHERE stage = 'Prospecting') o}),
 		'Prospecting', 'and can be written back');
 	is($node->safe_psql('again', q{SELECT count(*) FROM sales.sales_pipeline WHERE deal_stage = 'Engaging'}), '1', 'to the source');
 
