@@ -135,11 +135,6 @@ DoubleCmp(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-typedef struct CategoryOrder
-{
-	const RawInput *in;
-} CategoryOrder;
-
 /* The most frequent first, then by name. */
 static int
 CategoryCmp(const void *a, const void *b, void *arg)
@@ -314,6 +309,15 @@ SetPairs(Training *g, int n)
 	}
 }
 
+/* What a problem takes: its rows, the solver's numbers for each, and for a trial the rows of a fold once more. */
+static size_t
+ProblemSize(const Training *g, int n)
+{
+	size_t		cells = (size_t) n * g->nterms * sizeof(uint16);
+
+	return cells + (n <= TRIAL_ROWS ? cells : 0) + (size_t) n * (3 * sizeof(double) + 2);
+}
+
 /* Rows as numbers of weights. */
 static LogitProblem
 Encode(Training *g, const Rows *rows)
@@ -325,7 +329,7 @@ Encode(Training *g, const Rows *rows)
 	uint16	   *mine = palloc(g->ninputs * ENCODE_ROWS * sizeof(uint16));
 	double	   *penalty;
 
-	PredictCharge(g->t, cells * sizeof(uint16) + rows->n);
+	PredictCharge(g->t, ProblemSize(g, rows->n));
 	code = MemoryContextAllocHuge(CurrentMemoryContext, Max(cells, 1) * sizeof(uint16));
 	label = MemoryContextAllocHuge(CurrentMemoryContext, Max(rows->n, 1));
 	for (int first = 0; first < rows->n; first += ENCODE_ROWS)
@@ -383,7 +387,7 @@ SetPenalty(const Training *g, LogitProblem *p, double strength, double group_fac
 static void
 Forget(Training *g, LogitProblem *p)
 {
-	g->t->used -= (size_t) p->n * p->nterms * sizeof(uint16) + p->n;
+	g->t->used -= ProblemSize(g, p->n);
 	pfree((void *) p->code);
 	pfree((void *) p->label);
 	pfree((void *) p->penalty);
