@@ -2,8 +2,9 @@
  * matcher.c
  *	  One scan of a text for all patterns, then what their matches say.
  *
- * Patterns that are spelt alike share an expression. A literal's start is its end less its length; only what has no fixed length asks the
- * library where it starts, which costs it more. The hits of a scan, then the matches made of them, are kept in two arrays that are
+ * Patterns that are spelt alike share an expression. A literal's start is its end less its length, in a text of which runs of spaces are one; only
+ * regular expressions ask the library where they start, which costs it more. Expressions are in sets by what a text must have for them to match: a
+ * Chinese text is not looked through for what needs letters, nor an English one for what needs Chinese. The hits of a scan, then the matches made of them, are kept in two arrays that are
  * as long as the busiest text wanted, and bounded; the library's scratch space is one for each backend, as large as the largest set.
  *
  * A text is scanned with a line end before it. Folded texts have none, so each match of a regular expression has a character before it, by which
@@ -27,15 +28,22 @@ typedef struct Expression
 {
 	char	   *source;
 	unsigned int flags;
-	int			len;			/* bytes of a match; -1: not fixed */
+	int			len;			/* of a literal's match, in bytes */
+	int			set;
 	bool		border;			/* no match begins or ends inside a word */
-	bool		led;			/* matches begin one character early */
+	bool		led;			/* a regular expression: matches begin one character early */
 	int			nusers;
 	int		   *users;			/* 2 * pattern, + 1: of the word near it */
 	int			most;			/* matches that count in a text */
 	int			hits;			/* in the last look that found it ... */
 	uint64		look;			/* ... which was this one */
 } Expression;
+
+/* A set is what its expressions need, and of which kind they are */
+#define SETS			(2 * NEEDS_KINDS)
+#define SET_OF(needs, kind) (2 * (needs) + ((kind) == PATTERN_REGEX))
+#define SET_NEEDS(set)	((set) / 2)
+#define SET_IS_REGEX(set) ((set) % 2 == 1)
 
 struct Matcher
 {
@@ -45,7 +53,7 @@ struct Matcher
 	TextPattern *patterns;
 	int			nexpressions;
 	Expression *expressions;
-	hs_database_t *database;	/* NULL: there is nothing to look for */
+	hs_database_t *database[SETS];	/* NULL: there is nothing to look for */
 	TextMatch  *found;
 	int			nvetoes;		/* of the last look, ascending */
 	int		   *vetoes;
@@ -86,7 +94,8 @@ static int	nhalves,
 static void
 ReleaseMatcher(void *arg)
 {
-	hs_free_database(((Matcher *) arg)->database);
+	for (int set = 0; set < SETS; set++)
+		hs_free_database(((Matcher *) arg)->database[set]);
 }
 
 const char *
@@ -184,7 +193,8 @@ static int
 ExpressionFor(Matcher *m, source_hash *sources, PatternKind kind, const char *pattern, bool border, int user)
 {
 	int			len;
-	char	   *source = PatternExpression(kind, PatternFold(kind, pattern), border, &len);
+	char	   *folded = PatternFold(kind, pattern);
+	char	   *source = PatternExpression(kind, folded, border, &len);
 	char	   *key = psprintf("%d%d%s", kind, border, source);
 	bool		found;
 	SourceEntry *entry = source_insert(sources, key, &found);
@@ -198,7 +208,8 @@ ExpressionFor(Matcher *m, source_hash *sources, PatternKind kind, const char *pa
 		e->len = len;
 		e->border = border;
 		e->led = kind == PATTERN_REGEX;
-		e->flags = kind == PATTERN_REGEX ? REGEX_FLAGS : len < 0 ? HS_FLAG_SOM_LEFTMOST : 0;
+		e->set = SET_OF(PatternNeeds(kind, folded), kind);
+		e->flags = kind == PATTERN_REGEX ? REGEX_FLAGS : 0;
 		e->nusers = 0;
 		e->users = palloc(sizeof(int));
 		e->most = TEXT_MAX_REPEATS;
@@ -223,34 +234,70 @@ WeightOf(const TextPattern *p)
 	return TEXT_WEIGHT_PATTERN;
 }
 
-static hs_database_t *
-Compile(const Matcher *m, const char **fault)
+/* Compile a set; false with *fault set if its patterns do not go together */
+static bool
+Compile(Matcher *m, int set, const char **fault)
 {
 	const char **sources = palloc(m->nexpressions * sizeof(char *));
 	unsigned int *flags = palloc(m->nexpressions * sizeof(int));
 	unsigned int *ids = palloc(m->nexpressions * sizeof(int));
 	hs_compile_error_t *error = NULL;
-	hs_database_t *database = NULL;
+	int			n = 0;
 
 	for (int i = 0; i < m->nexpressions; i++)
 	{
-		sources[i] = m->expressions[i].source;
-		flags[i] = m->expressions[i].flags;
-		ids[i] = i;
+		if (m->expressions[i].set != set)
+			continue;
+		sources[n] = m->expressions[i].source;
+		flags[n] = m->expressions[i].flags;
+		ids[n++] = i;
 	}
-	if (hs_compile_multi(sources, flags, ids, m->nexpressions, HS_MODE_BLOCK, NULL, &database, &error) != HS_SUCCESS)
+	if (n > 0 && hs_compile_multi(sources, flags, ids, n, HS_MODE_BLOCK, NULL, &m->database[set], &error) != HS_SUCCESS)
 	{
 		*fault = pstrdup(error->message);
-		if (error->expression >= 0 && error->expression < m->nexpressions)
+		if (error->expression >= 0 && error->expression < n)
 		{
-			const TextPattern *p = &m->patterns[m->expressions[error->expression].users[0] / 2];
+			const TextPattern *p = &m->patterns[m->expressions[ids[error->expression]].users[0] / 2];
 
 			*fault = psprintf("pattern %d of intent \"%s\": %s", p->n, m->intents[p->intent].name.data, error->message);
 		}
 		hs_free_compile_error(error);
-		database = NULL;
+		m->database[set] = NULL;
+		return false;
 	}
-	return database;
+	pfree(sources);
+	pfree(flags);
+	pfree(ids);
+	return true;
+}
+
+/* Take the sets out of their stored form: each behind its length, 0 where it has no expression */
+static bool
+Restore(Matcher *m, const char *stored, Size stored_len)
+{
+	for (int set = 0; set < SETS; set++)
+	{
+		uint64		len;
+		bool		wanted = false;
+
+		for (int i = 0; i < m->nexpressions && !wanted; i++)
+			wanted = m->expressions[i].set == set;
+		if (stored_len < sizeof(len))
+			return false;
+		memcpy(&len, stored, sizeof(len));
+		stored += sizeof(len);
+		stored_len -= sizeof(len);
+		if (len > stored_len || wanted != (len > 0))
+			return false;
+		if (len > 0 && hs_deserialize_database(stored, len, &m->database[set]) != HS_SUCCESS)
+		{
+			m->database[set] = NULL;
+			return false;
+		}
+		stored += len;
+		stored_len -= len;
+	}
+	return true;
 }
 
 Matcher *
@@ -284,45 +331,60 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 	callback->func = ReleaseMatcher;
 	callback->arg = m;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	if (stored != NULL)
-	{
-		if (hs_deserialize_database(stored, stored_len, &m->database) != HS_SUCCESS)
-		{
-			m->database = NULL;
-			return NULL;
-		}
-	}
-	else if ((m->database = Compile(m, fault)) == NULL)
+	if (stored != NULL && !Restore(m, stored, stored_len))
 		return NULL;
-	if (hs_alloc_scratch(m->database, &scratch) != HS_SUCCESS)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("no memory to look for %d patterns", npatterns)));
+	for (int set = 0; set < SETS; set++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (stored == NULL && !Compile(m, set, fault))
+			return NULL;
+		if (m->database[set] != NULL && hs_alloc_scratch(m->database[set], &scratch) != HS_SUCCESS)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("no memory to look for %d patterns", npatterns)));
+	}
 	return m;
 }
 
 char *
 MatcherStore(const Matcher *m, Size *len)
 {
-	char	   *bytes = NULL,
-			   *copy;
+	char	   *all = NULL;
 
 	*len = 0;
-	if (m->database == NULL)
-		return palloc(1);
-	if (hs_serialize_database(m->database, &bytes, len) != HS_SUCCESS)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("compiled patterns could not be stored")));
-	copy = MemoryContextAllocExtended(CurrentMemoryContext, *len, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
-	if (copy != NULL)
-		memcpy(copy, bytes, *len);
-	free(bytes);
-	if (copy == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("no memory to store compiled patterns")));
-	return copy;
+	for (int set = 0; set < SETS; set++)
+	{
+		char	   *bytes = NULL;
+		size_t		n = 0;
+		uint64		n64;
+		char	   *more;
+
+		if (m->database[set] != NULL && hs_serialize_database(m->database[set], &bytes, &n) != HS_SUCCESS)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("compiled patterns could not be stored")));
+		n64 = n;
+		more = MemoryContextAllocExtended(CurrentMemoryContext, *len + sizeof(n64) + n, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+		if (more == NULL)
+		{
+			free(bytes);
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("no memory to store compiled patterns")));
+		}
+		if (all != NULL)
+		{
+			memcpy(more, all, *len);
+			pfree(all);
+		}
+		memcpy(more + *len, &n64, sizeof(n64));
+		if (n > 0)
+			memcpy(more + *len + sizeof(n64), bytes, n);
+		*len += sizeof(n64) + n;
+		all = more;
+		free(bytes);
+	}
+	return all;
 }
 
 int
@@ -381,15 +443,97 @@ IsWord(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
+/* A text with one space for each run of them, and where each byte of it and its end are in the text; NULL: the text has no such run */
+static char *packed = NULL;
+static int	maxpacked = 0;
+static int *packed_at = NULL;
+static int *packed_array = NULL;
+static int	maxpacked_array = 0;
+
+static void *
+GrowTo(void *array, int *max, int n, Size size)
+{
+	if (n <= *max)
+		return array;
+	if (arrays == NULL)
+		arrays = AllocSetContextCreate(TopMemoryContext, "revops text matches", ALLOCSET_DEFAULT_SIZES);
+	if (array != NULL)
+		pfree(array);
+	*max = 0;
+	array = MemoryContextAlloc(arrays, (Size) n * size);
+	*max = n;
+	return array;
+}
+
+/* Returns the length of the packed text */
+static int
+Pack(const char *text, int len)
+{
+	int			n = 0;
+
+	packed_at = NULL;
+	if (memmem(text, len, "  ", 2) == NULL)
+		return len;
+	/* NULL in between, should memory end */
+	if (len + 1 > maxpacked)
+	{
+		char	   *old = packed;
+
+		packed = NULL;
+		packed = GrowTo(old, &maxpacked, len + 1, 1);
+	}
+	if (len + 1 > maxpacked_array)
+	{
+		int		   *old = packed_array;
+
+		packed_array = NULL;
+		packed_array = GrowTo(old, &maxpacked_array, len + 1, sizeof(int));
+	}
+	for (int i = 0; i < len;)
+	{
+		packed_array[n] = i;
+		packed[n++] = text[i];
+		if (text[i++] == ' ')
+			while (i < len && text[i] == ' ')
+				i++;
+	}
+	packed_array[n] = len;
+	packed_at = packed_array;
+	return n;
+}
+
+/* What a text has of what patterns need */
+static int
+TextHas(const char *text, int len)
+{
+	int			has = 0;
+
+	for (int i = 0; i < len && has != (NEEDS_WORD | NEEDS_OTHER); i++)
+		has |= (unsigned char) text[i] >= 0x80 ? NEEDS_OTHER : IsWord(text[i]) ? NEEDS_WORD : 0;
+	return has;
+}
+
 /* Where a hit lies in the text; false: inside a word, or nowhere */
 static bool
 Locate(const Expression *e, const Hit *hit, const char *text, int len, int *from, int *to)
 {
-	/* the text is scanned with one byte before it */
-	*to = hit->to - 1;
-	*from = (e->len >= 0 ? hit->to - e->len : hit->from) - 1;
 	if (e->led)
+	{
+		/* the text is scanned with one byte before it */
+		*to = hit->to - 1;
+		*from = hit->from - 1;
 		*from += *from < 0 ? 1 : Utf8Length(text + *from, text + len);
+	}
+	else
+	{
+		*to = hit->to;
+		*from = hit->to - e->len;
+		if (packed_at != NULL)
+		{
+			*to = packed_at[*to];
+			*from = packed_at[*from];
+		}
+	}
 	*from = Max(*from, 0);
 	if (*to <= *from)
 		return false;
@@ -601,24 +745,41 @@ Conclude(const TextIntent *intent, Match *x, int n, TextMatch *result)
 int
 MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, const TextMatch **found)
 {
-	hs_error_t	rc;
-	int			n = 0;
+	int			n = 0,
+				has,
+				npacked;
 
 	*found = m->found;
 	m->nvetoes = 0;
-	if (m->database == NULL || len <= 0)
+	nhits = 0;
+	if (m->nexpressions == 0 || len <= 0)
 		return 0;
 	text[-1] = '\n';
-	do
+	has = TextHas(text, len);
+	npacked = Pack(text, len);
+	if (hits == NULL)
+		hits = Grow(hits, &maxhits, sizeof(Hit));
+	for (int set = 0; set < SETS && nhits < TEXT_MAX_HITS; set++)
 	{
-		if (nhits == maxhits || hits == NULL)
-			hits = Grow(hits, &maxhits, sizeof(Hit));
-		nhits = 0;
-		look++;
-		rc = hs_scan(m->database, text - 1, len + 1, 0, scratch, OnHit, m);
-	} while (rc == HS_SCAN_TERMINATED && nhits < TEXT_MAX_HITS);
-	if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
-		elog(ERROR, "the scan of a text failed: %d", rc);
+		int			before = nhits;
+		hs_error_t	rc;
+
+		if (m->database[set] == NULL || (SET_NEEDS(set) & ~has) != 0)
+			continue;
+		do
+		{
+			if (nhits == maxhits)
+				hits = Grow(hits, &maxhits, sizeof(Hit));
+			nhits = before;
+			look++;
+			if (SET_IS_REGEX(set))
+				rc = hs_scan(m->database[set], text - 1, len + 1, 0, scratch, OnHit, m);
+			else
+				rc = hs_scan(m->database[set], packed_at != NULL ? packed : text, npacked, 0, scratch, OnHit, m);
+		} while (rc == HS_SCAN_TERMINATED && nhits < TEXT_MAX_HITS);
+		if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
+			elog(ERROR, "the scan of a text failed: %d", rc);
+	}
 
 	nmatches = nhalves = 0;
 	for (int h = 0; h < nhits; h++)

@@ -211,6 +211,86 @@ PatternFold(PatternKind kind, const char *pattern)
 	return to;
 }
 
+static int
+CharacterNeeds(const char *p)
+{
+	return (unsigned char) *p >= 0x80 ? NEEDS_OTHER : (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') ? NEEDS_WORD : 0;
+}
+
+/* What each alternative of a sequence needs, up to its closing parenthesis or the end. The form is one that Measure() has passed. */
+static int
+SequenceNeeds(RegexScan *s)
+{
+	int			all = NEEDS_WORD | NEEDS_OTHER,
+				needs = 0;
+
+	while (s->p < s->end && *s->p != ')')
+	{
+		const char *start = s->p;
+		int			one = 0;
+
+		if (*s->p == '|')
+		{
+			all &= needs;
+			needs = 0;
+			s->p++;
+			continue;
+		}
+		if (*s->p == '(')
+		{
+			s->p += s->p[1] == '?' ? 3 : 1;
+			one = SequenceNeeds(s);
+			s->p++;
+		}
+		else if (*s->p == '[')
+			SkipClass(s);
+		else if (*s->p == '\\')
+			s->p += 1 + Utf8Length(s->p + 1, s->end);
+		else
+		{
+			one = CharacterNeeds(s->p);
+			s->p += Utf8Length(s->p, s->end);
+		}
+		while (s->p < s->end && (*s->p == '*' || *s->p == '+' || *s->p == '?' || *s->p == '{'))
+		{
+			const char *after = s->p + 1;
+
+			if (*s->p == '{' && Repeats(s->p, s->end, &after) == 0)
+				break;
+			/* it may be there no time */
+			if (*s->p != '+')
+				one = 0;
+			s->p = after;
+		}
+		needs |= one;
+		if (s->p == start)
+			s->p++;
+	}
+	return all & needs;
+}
+
+int
+PatternNeeds(PatternKind kind, const char *folded)
+{
+	RegexScan	s = {folded, folded + strlen(folded), 0, NULL, NULL};
+	int			needs = 0;
+
+	if (kind == PATTERN_LITERAL)
+	{
+		for (const char *p = folded; *p; p++)
+			needs |= CharacterNeeds(p);
+		return needs;
+	}
+	/* escapes with names and codes, and flags, which may mean anything, make it need nothing */
+	for (const char *p = folded; *p; p++)
+		if ((*p == '(' && p[1] == '?' && p[2] != ':') || (*p == '\\' && strchr("bBdDsSwW.,?*+()[]{}|$^-/", p[1]) == NULL))
+			return 0;
+		else if (*p == '\\')
+			p++;
+	needs = SequenceNeeds(&s);
+	return s.p < s.end || s.fault != NULL ? 0 : needs;
+}
+
 char *
 PatternExpression(PatternKind kind, const char *folded, bool border, int *len)
 {
@@ -223,16 +303,13 @@ PatternExpression(PatternKind kind, const char *folded, bool border, int *len)
 		*len = (int) strlen(folded);
 		for (const char *p = folded; *p; p++)
 		{
-			if (*p == ' ')
+			/* any number of spaces and line ends between words: texts have one there too when literals are looked for */
+			while (*p == ' ' && p[1] == ' ')
 			{
-				/* any number of spaces and line ends between words */
-				appendStringInfoString(&s, " +");
-				while (p[1] == ' ')
-					p++;
-				*len = -1;
+				p++;
+				(*len)--;
 			}
-			else
-				appendStringInfo(&s, "\\x%02x", (unsigned char) *p);
+			appendStringInfo(&s, "\\x%02x", (unsigned char) *p);
 		}
 	}
 	else

@@ -12,9 +12,16 @@ extern char *PatternFold(PatternKind kind, const char *pattern);
 
 /*
  * A folded pattern as the library takes it. *len: bytes of what it matches, -1: not fixed. A regular expression takes one character more
- * before its match; with border that is none of a word's that the match would go on with. Literals see bytes, regular expressions characters.
+ * before its match; with border that is none of a word's that the match would go on with. Literals see bytes, regular expressions characters;
+ * a literal has one space where the pattern has several.
  */
 extern char *PatternExpression(PatternKind kind, const char *folded, bool border, int *len);
+
+/* What a text must have for a folded pattern to match at all, as far as its form tells: bits */
+#define NEEDS_WORD		1		/* a letter or digit of ASCII */
+#define NEEDS_OTHER		2		/* a character beyond ASCII */
+#define NEEDS_KINDS		4		/* sets of these */
+extern int	PatternNeeds(PatternKind kind, const char *folded);
 
 /* matcher.c: what the library has against a folded regular expression, as PatternFault() */
 extern const char *LibraryFault(const char *folded, int *at);
