@@ -3,6 +3,7 @@
 #   REVOPS_BENCH_SCALE   size of the data, 1 is that of the targets (default 1)
 #   REVOPS_BENCH_ROUNDS  rounds of each measurement of which the median counts (default 3)
 #   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn predict units (default all)
+#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn text (default all)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "$(id -u)" = 0 ]; then
@@ -13,6 +14,7 @@ fi
 scale=${REVOPS_BENCH_SCALE:-1}
 rounds=${REVOPS_BENCH_ROUNDS:-3}
 only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn predict units}
+only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn text}
 cd /
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/revops_bench.XXXXXX")
@@ -189,6 +191,9 @@ if wanted units; then . "$here/units.sh"; fi
 
 # (9) yes-or-no questions
 if wanted predict; then . "$here/predict.sh"; fi
+
+# (9) what texts show
+if wanted text; then . "$here/text.sh"; fi
 
 grep -E 'ERROR|FATAL|PANIC|WARNING|terminated by' "$dir/log" | sed 's/^/server log: /' | sort | uniq -c | head -20 >&2 || true
 echo
