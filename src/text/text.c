@@ -11,6 +11,7 @@
 #include "text/text.h"
 
 #include "access/xact.h"
+#include "base/writer.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
@@ -508,82 +509,72 @@ TextEvent(Event *e, int lane, int lanes)
 		ReadEvent(e);
 }
 
-#define WRITE_COLUMNS	13
+/* Characters [from, to) as an int4range */
+static Datum
+SpanDatum(int from, int to)
+{
+	RangeBound	lower = {.val = Int32GetDatum(from), .inclusive = true, .lower = true};
+	RangeBound	upper = {.val = Int32GetDatum(to), .inclusive = false, .lower = false};
+
+	return RangeTypePGetDatum(make_range(lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO), &lower, &upper, false
+#if PG_VERSION_NUM >= 160000	/* 16 added the soft error context */
+										 ,NULL
+#endif
+										 ));
+}
+
+/* The columns of revops.event_intent */
+enum
+{
+	COL_EVENT_ID, COL_OCCURRED_AT, COL_KEYS, COL_INTENT = COL_KEYS + 6, COL_CONFIDENCE, COL_METHOD, COL_SPAN, COL_EVIDENCE, NCOLS
+};
 
 void
 TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 {
-	static SqlPlan write = {
-		"INSERT INTO revops.event_intent (event_id, occurred_at, person, account, opportunity, rep, side, channel, intent, confidence, method, span,"
-		" evidence)"
-		" SELECT x.event_id, x.occurred_at, x.person, x.account, x.opportunity, x.rep, x.side, x.channel, x.intent, x.confidence, x.method,"
-		" x.span::int4range, x.evidence FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-		" AS x(event_id, occurred_at, person, account, opportunity, rep, side, channel, intent, confidence, span, evidence, method)",
-		WRITE_COLUMNS, {UUIDARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
-	static const Oid types[WRITE_COLUMNS] = {UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID,
-	TEXTOID, TEXTOID, TEXTOID};
-	MemoryContext context,
-				old;
-	Datum	   *v[WRITE_COLUMNS];
-	bool	   *null[WRITE_COLUMNS];
-	Datum		args[WRITE_COLUMNS];
-	int			dims[1] = {0},
-				lbs[1] = {1};
-	int			n = 0;
+	TableWriter *w = NULL;
+	MemoryContext context = NULL;
 
-	for (int i = from; i < to; i++)
-		if (list->events[i].nintents > 0 && Mine(&list->events[i], lane, lanes))
-			n += list->events[i].nintents;
-	if (n == 0)
-		return;
-	context = AllocSetContextCreate(CurrentMemoryContext, "revops event intents", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	for (int k = 0; k < WRITE_COLUMNS; k++)
-	{
-		v[k] = MemoryContextAllocHuge(context, n * sizeof(Datum));
-		null[k] = palloc0(n * sizeof(bool));
-	}
-	n = 0;
 	for (int i = from; i < to; i++)
 	{
 		const Event *e = &list->events[i];
 		const Str	keys[6] = {e->raw_person, e->account, e->opportunity, e->rep, e->side, e->channel};
-		Datum		texts[6];
-		bool		nulls[6];
+		MemoryContext old;
+		Datum		v[NCOLS];
+		bool		null[NCOLS] = {false};
 
 		if (e->nintents == 0 || !Mine(e, lane, lanes))
 			continue;
+		if (w == NULL)
+		{
+			w = TableWriterOpen("event_intent");
+			context = AllocSetContextCreate(CurrentMemoryContext, "revops event intents", ALLOCSET_DEFAULT_SIZES);
+		}
+		old = MemoryContextSwitchTo(context);
+		v[COL_EVENT_ID] = UUIDPGetDatum(&e->event_id);
+		v[COL_OCCURRED_AT] = TimestampTzGetDatum(e->occurred_at);
 		for (int k = 0; k < 6; k++)
 		{
-			nulls[k] = keys[k].data == NULL;
-			texts[k] = nulls[k] ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(keys[k].data, keys[k].len));
+			null[COL_KEYS + k] = keys[k].data == NULL;
+			v[COL_KEYS + k] = keys[k].data == NULL ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(keys[k].data, keys[k].len));
 		}
-		for (int j = 0; j < e->nintents; j++, n++)
+		for (int j = 0; j < e->nintents; j++)
 		{
 			const EventIntent *x = &e->intents[j];
 
-			v[0][n] = UUIDPGetDatum(&e->event_id);
-			v[1][n] = TimestampTzGetDatum(e->occurred_at);
-			for (int k = 0; k < 6; k++)
-			{
-				v[2 + k][n] = texts[k];
-				null[2 + k][n] = nulls[k];
-			}
-			v[8][n] = PointerGetDatum(cstring_to_text_with_len(x->intent.data, x->intent.len));
-			v[9][n] = Float8GetDatum(x->confidence);
-			v[10][n] = CStringGetTextDatum(psprintf("[%d,%d)", x->from, x->to));
-			v[11][n] = PointerGetDatum(cstring_to_text_with_len(x->evidence.data, x->evidence.len));
-			v[12][n] = CStringGetTextDatum(x->method);
+			v[COL_INTENT] = PointerGetDatum(cstring_to_text_with_len(x->intent.data, x->intent.len));
+			v[COL_CONFIDENCE] = Float8GetDatum(x->confidence);
+			v[COL_METHOD] = CStringGetTextDatum(x->method);
+			v[COL_SPAN] = SpanDatum(x->from, x->to);
+			v[COL_EVIDENCE] = PointerGetDatum(cstring_to_text_with_len(x->evidence.data, x->evidence.len));
+			TableWriterPut(w, false, v, null);
 		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(context);
 	}
-	dims[0] = n;
-	for (int k = 0; k < WRITE_COLUMNS; k++)
-		args[k] = PointerGetDatum(construct_md_array(v[k], null[k], 1, dims, lbs, types[k], k == 0 ? UUID_LEN : k == 1 || k == 9 ? 8 : -1,
-													 k == 1 || k == 9, k == 0 ? TYPALIGN_CHAR : k == 1 || k == 9 ? TYPALIGN_DOUBLE : TYPALIGN_INT));
-	SqlRun(&write, args, NULL);
-	MemoryContextSwitchTo(old);
+	if (w == NULL)
+		return;
+	TableWriterClose(w);
 	MemoryContextDelete(context);
 }
 
@@ -643,29 +634,21 @@ detect_intents(PG_FUNCTION_ARGS)
 	TextPublication *p;
 	text	   *body;
 	int			n;
-	TypeCacheEntry *range;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0) || (p = PublicationNow()) == NULL)
 		return (Datum) 0;
 	body = PG_GETARG_TEXT_PP(0);
 	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
-	range = lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO);
 	for (int i = 0; i < n; i++)
 	{
 		Datum		values[5];
 		bool		nulls[5] = {false};
-		RangeBound	lower = {.val = Int32GetDatum(intents[i].from), .inclusive = true, .lower = true};
-		RangeBound	upper = {.val = Int32GetDatum(intents[i].to), .inclusive = false, .lower = false};
 
 		values[0] = PointerGetDatum(cstring_to_text_with_len(intents[i].intent.data, intents[i].intent.len));
 		values[1] = Float8GetDatum(intents[i].confidence);
 		values[2] = CStringGetTextDatum(intents[i].method);
-		values[3] = RangeTypePGetDatum(make_range(range, &lower, &upper, false
-#if PG_VERSION_NUM >= 160000	/* 16 added the soft error context */
-												  ,NULL
-#endif
-												  ));
+		values[3] = SpanDatum(intents[i].from, intents[i].to);
 		values[4] = PointerGetDatum(cstring_to_text_with_len(intents[i].evidence.data, intents[i].evidence.len));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
