@@ -4,6 +4,7 @@
 #   REVOPS_BENCH_ROUNDS  rounds of each measurement of which the median counts (default 3)
 #   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn predict units (default all)
 #   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn text (default all)
+#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn attach (default all)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "$(id -u)" = 0 ]; then
@@ -15,6 +16,7 @@ scale=${REVOPS_BENCH_SCALE:-1}
 rounds=${REVOPS_BENCH_ROUNDS:-3}
 only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn predict units}
 only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn text}
+only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn attach}
 cd /
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/revops_bench.XXXXXX")
@@ -194,6 +196,9 @@ if wanted predict; then . "$here/predict.sh"; fi
 
 # (9) what texts show
 if wanted text; then . "$here/text.sh"; fi
+
+# (9) attached tables
+if wanted attach; then . "$here/attach.sh"; fi
 
 grep -E 'ERROR|FATAL|PANIC|WARNING|terminated by' "$dir/log" | sed 's/^/server log: /' | sort | uniq -c | head -20 >&2 || true
 echo
