@@ -58,6 +58,9 @@ extern void SqlFinish(int level);	/* ... to give back here */
 extern uint64 SqlRun(SqlPlan *plan, const Datum *values, const bool *isnull);	/* result in SPI_tuptable */
 extern int64 SqlInt8(SqlPlan *plan, const Datum *values, const bool *isnull, int64 otherwise);
 
+/* log.c: errors that repeat are logged at growing intervals */
+extern bool LogDue(const char *kind, const ErrorData *error, int64 *unlogged);
+
 /* names.c: OIDs of our own objects, by name, InvalidOid where absent */
 extern bool ExtensionPresent(void);
 extern Oid	RevopsRelid(const char *table);

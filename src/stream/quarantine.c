@@ -99,6 +99,7 @@ Quarantine(Pass *pass, const Event *e, const ErrorData *error)
 	};
 	Datum		v[8];
 	bool		null[8] = {false};
+	int64		unlogged;
 
 	v[0] = UUIDPGetDatum(&e->event_id);
 	v[1] = Int32GetDatum(pass->lane);
@@ -117,8 +118,10 @@ Quarantine(Pass *pass, const Event *e, const ErrorData *error)
 	}
 	hash_search(pass->consumed->failed, &e->event_id, HASH_ENTER, NULL);
 	pass->failed++;
-	ereport(LOG,
+	if (LogDue("event", error, &unlogged))
+		ereport(LOG,
 			(errmsg("pg_revops: an event failed and is in quarantine: %s", error->message ? error->message : "unknown error"),
+			 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
 			 errhint("See revops.failed_event; when the cause is mended, SELECT revops.retry_failed().")));
 }
 

@@ -34,6 +34,8 @@
 static int	batch_size = STREAM_DEFAULT_BATCH;
 static int	work_memory = STREAM_DEFAULT_MEMORY;	/* kB */
 
+void		(*stream_report) (const char *what, int64 n) = NULL;
+
 void
 StreamInit(void)
 {
@@ -483,6 +485,8 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 	n = list->n;
 	if (n > 0)
 	{
+		if (stream_report != NULL)
+			stream_report("working off events", n);
 		ResolveEvents(&pass, list);
 		ApplyBatch(&pass, list);
 		pass.memory += MemoryContextMemAllocated(CurrentMemoryContext, true);

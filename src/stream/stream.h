@@ -28,6 +28,9 @@ typedef struct PassResult
 
 extern void StreamInit(void);
 
+/* Told what a pass is at, and with how many; NULL: nobody asks. Set by the worker, for pg_stat_activity. */
+extern void (*stream_report) (const char *what, int64 n);
+
 /* How many lanes the stream has (1 before the first pass). Needs a transaction. */
 extern int	StreamLanes(void);
 

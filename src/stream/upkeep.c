@@ -107,9 +107,12 @@ Repairs(Pass *pass, int64 *after)
 			*after = DatumGetInt64(SPI_getbinval(tup, desc, 6, &isnull));
 	}
 	SPI_freetuptable(SPI_tuptable);
+	if (n > 0 && stream_report != NULL)
+		stream_report("repairing subjects", n);
 	for (int i = 0; i < n; i++)
 	{
 		ErrorData  *error;
+		int64		unlogged;
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops repair", ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
 
@@ -121,9 +124,11 @@ Repairs(Pass *pass, int64 *after)
 		if (error != NULL)
 		{
 			args[3] = CStringGetTextDatum(error->message ? error->message : "unknown error");
-			ereport(LOG,
+			if (LogDue("repair", error, &unlogged))
+				ereport(LOG,
 					(errmsg("pg_revops: a repair of %s \"%s\" failed: %s", SubjectKindName(repairs[i].kind),
 							repairs[i].subject.data, error->message ? error->message : "unknown error"),
+					 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
 					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
 		}
 		SqlRun(error != NULL ? &failed : &done, args, NULL);
@@ -242,12 +247,15 @@ FireTimeouts(Pass *pass)
 	SPI_freetuptable(SPI_tuptable);
 	if (t.n == 0)
 		return false;
+	if (stream_report != NULL)
+		stream_report("firing timeouts", t.n);
 
 	/* all at once; if that fails, one by one */
 	if ((error = Guarded(pass, RunTimeouts, &t)) != NULL)
 		for (int i = 0; i < t.n; i++)
 		{
 			Timeouts	one = {1, &t.subjects[i], t.now};
+			int64		unlogged;
 
 			if ((error = Guarded(pass, RunTimeouts, &one)) == NULL)
 				continue;
@@ -256,9 +264,11 @@ FireTimeouts(Pass *pass)
 			args[2] = CStringGetTextDatum(error->message ? error->message : "unknown error");
 			SqlRun(&give_up, args, NULL);
 			SqlRun(&failed, args, NULL);
-			ereport(LOG,
+			if (LogDue("timeout", error, &unlogged))
+				ereport(LOG,
 					(errmsg("pg_revops: timeouts of %s \"%s\" failed: %s", SubjectKindName(one.subjects->kind), one.subjects->subject.data,
 							error->message ? error->message : "unknown error"),
+					 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
 					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
 		}
 	return t.n == TIMEOUTS_PER_PASS;

@@ -189,7 +189,7 @@ revops_start_worker(PG_FUNCTION_ARGS)
 		LWLockRelease(worker_shared->lock);
 		if (running || GetCurrentTimestamp() >= deadline)
 			break;
-		(void) ConditionVariableTimedSleep(&worker_shared->changed, 100, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(&worker_shared->changed, 100, WorkerWaitEvent(WAIT_START));
 	}
 	ConditionVariableCancelSleep();
 	if (!running)

@@ -32,7 +32,6 @@
 #define LONGEST_PASS_BACKOFF	(30 * USECS_PER_SEC)
 #define LONGEST_START_BACKOFF	(300 * USECS_PER_SEC)
 #define BUSY_NAPTIME			100 /* ms: revops.process() has the lane */
-#define SAME_ERROR_INTERVAL		(60 * USECS_PER_SEC)	/* an error that repeats is logged this often */
 #define RATE_SECONDS			10.0	/* the rate's time constant, as in control.c */
 
 typedef enum PassOutcome
@@ -56,8 +55,7 @@ static char *my_database_name;
 static volatile sig_atomic_t end_requested = false;
 static volatile sig_atomic_t may_die = true;	/* not waiting for work */
 
-static char logged_error[WORKER_ERROR_SIZE] = "";
-static TimestampTz logged_at = 0;
+static bool failure_logged = false; /* since the last pass that succeeded */
 static int64 my_idle = -1;	/* milliseconds from the last pass until something is due; -1: nothing is */
 
 /* SIGTERM: end quietly from the wait for work; drop whatever else is being done. */
@@ -202,22 +200,24 @@ PassErrorContext(void *arg)
 	errcontext("lane %d of pg_revops in database \"%s\"", my_start.lane, my_database_name);
 }
 
-/* Keep the error where revops.stream_status shows it, and log it unless it was logged a moment ago. */
+/* Keep the error where revops.stream_status shows it, and log it unless one like it was logged a moment ago. */
 static void
 PassFailed(MemoryContext context)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ErrorData  *edata;
 	char		message[WORKER_ERROR_SIZE];
+	int64		unlogged;
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
 	strlcpy(message, edata->message ? edata->message : "", sizeof(message));
-	if (strcmp(message, logged_error) != 0 || now >= logged_at + SAME_ERROR_INTERVAL)
+	if (LogDue("pass", edata, &unlogged))
 	{
-		strlcpy(logged_error, message, sizeof(logged_error));
-		logged_at = now;
+		if (unlogged > 0)
+			errcontext("it came " INT64_FORMAT " times more since it was last logged", unlogged);
 		EmitErrorReport();
+		failure_logged = true;
 	}
 	FlushErrorState();
 	FreeErrorData(edata);
@@ -368,6 +368,16 @@ ReportActivity(BackendState state, const char *what)
 	pgstat_report_activity(state, text);
 }
 
+/* The same, from within a pass. */
+static void
+ReportPass(const char *what, int64 n)
+{
+	char		text[NAMEDATALEN];
+
+	snprintf(text, sizeof(text), "%s (" INT64_FORMAT ")", what, n);
+	ReportActivity(STATE_RUNNING, text);
+}
+
 static void
 LaneLoop(void)
 {
@@ -393,12 +403,17 @@ LaneLoop(void)
 		{
 			PassOutcome outcome;
 
-			ReportActivity(STATE_RUNNING, "working off events");
+			ReportActivity(STATE_RUNNING, "looking for events");
 			SetActivity(LANE_WORKING);
 			MemoryContextReset(context);
 			outcome = RunPass(context);
 			now = GetCurrentTimestamp();
 			not_before = 0;
+			if ((outcome == PASS_DONE || outcome == PASS_MORE) && failure_logged)
+			{
+				ereport(LOG, (errmsg("lane %d of pg_revops in database \"%s\" works again", my_start.lane, my_database_name)));
+				failure_logged = false;
+			}
 			if (outcome != PASS_FAILED)
 				failures = 0;
 			if (outcome != PASS_PAUSED && outcome != PASS_BUSY)
@@ -447,7 +462,7 @@ LaneLoop(void)
 		if (end_requested)
 			return;
 		if (timeout > 0)
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, WorkerWaitEvent(WAIT_WORK));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -476,6 +491,7 @@ LaneWorkerMain(Datum arg)
 		proc_exit(0);
 
 	ApplySettings();
+	stream_report = ReportPass;
 	pgstat_report_appname("pg_revops");
 	StartTransactionCommand();
 	my_database_name = MemoryContextStrdup(TopMemoryContext, get_database_name(MyDatabaseId));

@@ -490,7 +490,7 @@ LauncherMain(Datum arg)
 		if (next != DT_NOEND)
 			timeout = Min(timeout, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next) + 1);
 		pgstat_report_activity(STATE_IDLE, "watching for databases with pg_revops");
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, WorkerWaitEvent(WAIT_LAUNCH));
 		ResetLatch(MyLatch);
 	}
 	/* not 0: the postmaster would take that for the end of its duty */

@@ -171,7 +171,7 @@ WaitForNoWorker(Oid dboid, int patience, int timeout)
 		told |= tell;
 		if (gone || now >= start + timeout * USECS_PER_SEC)
 			break;
-		(void) ConditionVariableTimedSleep(&worker_shared->changed, 100, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(&worker_shared->changed, 100, WorkerWaitEvent(WAIT_STOP));
 	}
 	ConditionVariableCancelSleep();
 	return gone;

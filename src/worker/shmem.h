@@ -111,10 +111,20 @@ typedef struct WorkerStart
 	int			probe;			/* -1, or which probe it is: find out whether the extension is there */
 } WorkerStart;
 
+/* What a process of ours waits for, as pg_stat_activity shows it from PostgreSQL 17 on. */
+typedef enum WorkerWait
+{
+	WAIT_WORK,
+	WAIT_LAUNCH,
+	WAIT_START,
+	WAIT_STOP
+} WorkerWait;
+
 /* worker.c */
 extern bool worker_enabled;
 extern int	worker_naptime;
 extern bool worker_synchronous_commit;
+extern uint32 WorkerWaitEvent(WorkerWait wait);
 
 /* shmem.c */
 extern WorkerShared *worker_shared; /* NULL: not preloaded */

@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/guc.h"
+#include "utils/wait_event.h"
 
 bool		worker_enabled = true;
 int			worker_naptime = WORKER_DEFAULT_NAPTIME;
@@ -30,6 +31,26 @@ bool		worker_synchronous_commit = false;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+/* The event's number, which the server keeps by its name. */
+uint32
+WorkerWaitEvent(WorkerWait wait)
+{
+	static uint32 ids[4];
+
+	switch (wait)
+	{
+		case WAIT_WORK:
+			return REVOPS_WAIT_EVENT(ids[WAIT_WORK], "RevopsWorkerMain");
+		case WAIT_LAUNCH:
+			return REVOPS_WAIT_EVENT(ids[WAIT_LAUNCH], "RevopsLauncherMain");
+		case WAIT_START:
+			return REVOPS_WAIT_EVENT(ids[WAIT_START], "RevopsWorkerStart");
+		case WAIT_STOP:
+			return REVOPS_WAIT_EVENT(ids[WAIT_STOP], "RevopsWorkerStop");
+	}
+	return PG_WAIT_EXTENSION;
+}
 
 static void
 ShmemRequest(void)
