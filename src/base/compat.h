@@ -44,10 +44,13 @@
 #else
 #define REVOPS_MAKE_RANGE(type, lower, upper, empty) \
 	make_range(type, lower, upper, empty)
+#endif
+
 /* 17 has names for the wait events of extensions; id is a static uint32 that keeps the event's number */
 #if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
 #define REVOPS_WAIT_EVENT(id, name) ((id) != 0 ? (id) : ((id) = WaitEventExtensionNew(name)))
+#else
 #define REVOPS_WAIT_EVENT(id, name) ((void) (id), PG_WAIT_EXTENSION)
 #endif
 

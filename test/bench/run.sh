@@ -2,9 +2,7 @@
 # run.sh: the measurements, in a throw-away cluster; make bench calls it. Prints a table, in Markdown.
 #   REVOPS_BENCH_SCALE   size of the data, 1 is that of the targets (default 1)
 #   REVOPS_BENCH_ROUNDS  rounds of each measurement of which the median counts (default 3)
-#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn predict units (default all)
-#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn text (default all)
-#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn attach (default all)
+#   REVOPS_BENCH_ONLY    names of measurements to make: stream latency insert hottest memory rules analysis learn predict text stages attach assignment units (default all)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "$(id -u)" = 0 ]; then
@@ -14,9 +12,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 scale=${REVOPS_BENCH_SCALE:-1}
 rounds=${REVOPS_BENCH_ROUNDS:-3}
-only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn predict units}
-only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn text}
-only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn attach}
+only=${REVOPS_BENCH_ONLY:-stream latency insert hottest memory rules analysis learn predict text stages attach assignment units}
 cd /
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/revops_bench.XXXXXX")
