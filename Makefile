@@ -5,7 +5,7 @@ MODULE_big   = pg_revops
 PGFILEDESC   = "pg_revops - a sales team's real-time hub"
 
 # the rooms, in floor order: their C and their share of the install script
-ROOMS        = base event decay predicate calendar learn capture score text moment analysis stage task assign attach access board stream worker
+ROOMS        = base event decay predicate calendar learn capture access score text moment analysis stage task assign attach board stream worker
 OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)) $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c))))
 SQL_SHARES   = $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.sql))) src/grants.sql src/policies.sql
 PACK         = $(sort $(wildcard src/text/pack/*.json))

@@ -108,6 +108,12 @@ access_loaded	access-p1
 \.
 RESET ROLE;
 
+-- every table that tells of customers has a policy, but those that applications load, and those that nobody but administrators reads
+SELECT c.oid::regclass FROM pg_class c
+WHERE c.relnamespace = 'revops'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT c.relrowsecurity
+  AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname IN ('account', 'person', 'opportunity', 'subject') AND a.attnum > 0)
+  AND c.relname NOT IN ('account', 'person', 'opportunity', 'event', 'repair_request', 'attached_row', 'attachment_error', 'substitution_item')
+ORDER BY 1;
 -- what was changed is kept, and nobody takes it back
 SELECT what, action, changed_by = session_user AS by_us, acting_as, before ->> 'what' AS before, after ->> 'what' AS after
 FROM revops.audit_log WHERE what = 'permission' AND coalesce(before, after) ->> 'grantee' = 'access-boss' ORDER BY audit_id;

@@ -18,6 +18,12 @@ BEGIN
             ('event_intent', 'account', 'opportunity', 'person', 'rep'),
             ('failed_event', 'account', 'NULL', 'person', 'NULL'),
             ('stage_history', 'NULL', 'opportunity', 'NULL', 'NULL'),
+            ('stage_state', 'NULL', 'opportunity', 'NULL', 'NULL'), ('stage_confirmation', 'NULL', 'opportunity', 'NULL', 'NULL'),
+            ('stage_request', 'NULL', 'opportunity', 'NULL', 'NULL'), ('calibration', 'NULL', 'opportunity', 'NULL', 'NULL'), ('win_history', 'NULL', 'opportunity', 'NULL', 'NULL'),
+            ('field_suggestion', 'NULL', 'opportunity', 'NULL', 'NULL'),
+            ('account_need', 'account', 'NULL', 'NULL', 'NULL'), ('account_profile', 'account', 'NULL', 'NULL', 'NULL'),
+            ('service', 'account', 'NULL', 'NULL', 'NULL'), ('service_week', 'account', 'NULL', 'NULL', 'NULL'),
+            ('proposal_row', 'account', 'NULL', 'NULL', 'NULL'), ('proposal_pair', 'account', 'NULL', 'NULL', 'NULL'),
             ('intent_state', NULL, NULL, NULL, NULL), ('moment_state', NULL, NULL, NULL, NULL), ('late_event', NULL, NULL, NULL, NULL)
         ) AS t (name, account, opportunity, person, rep)
     LOOP

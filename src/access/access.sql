@@ -1,6 +1,31 @@
 -- access: a rep sees their own and their unit's customers, a coach those of the units coached, a director those of the territory,
 -- and everyone what revops.permission adds; what it denies nobody sees, whatever else allows it.
 
+CREATE TABLE revops.permission (
+    permission_id bigint GENERATED ALWAYS AS IDENTITY,
+    grantee_kind text COLLATE "C" NOT NULL CONSTRAINT permission_grantee_check CHECK (grantee_kind IN ('rep', 'unit')),
+    grantee     text COLLATE "C" NOT NULL,
+    what        text COLLATE "C" NOT NULL CONSTRAINT permission_what_check CHECK (what IN ('read', 'write', 'own')),
+    scope_kind  text COLLATE "C" NOT NULL
+                CONSTRAINT permission_scope_kind_check CHECK (scope_kind IN ('all', 'account', 'unit', 'territory', 'industry', 'segment')),
+    scope       text COLLATE "C",
+    until       timestamptz NOT NULL DEFAULT 'infinity',
+    deny        boolean NOT NULL DEFAULT false,
+    granted_by  text COLLATE "C" NOT NULL DEFAULT session_user,
+    granted_at  timestamptz NOT NULL DEFAULT revops.now(),
+    PRIMARY KEY (grantee, permission_id),
+    CONSTRAINT permission_scope_check CHECK ((scope IS NULL) = (scope_kind = 'all'))
+);
+CREATE INDEX permission_granted_by_idx ON revops.permission (granted_by);
+CREATE INDEX permission_denied_idx ON revops.permission (what) WHERE deny;
+COMMENT ON TABLE revops.permission IS 'What a rep or a unit may do with which customers, beyond what ownership gives; asked by revops.may()';
+COMMENT ON COLUMN revops.permission.what IS 'read (the history), write (work on it), own (take it over)';
+COMMENT ON COLUMN revops.permission.scope_kind IS 'Which customers: all, one account, those owned in a unit, those of a territory, an industry or a segment';
+COMMENT ON COLUMN revops.permission.deny IS 'true: it is forbidden, whatever else allows it';
+COMMENT ON COLUMN revops.permission.granted_by IS 'Who granted it; ''substitution 7'': ends with that substitution';
+SELECT pg_catalog.pg_extension_config_dump('revops.permission', '');
+SELECT pg_catalog.pg_extension_config_dump('revops.permission_permission_id_seq', '');
+
 ALTER TABLE revops.rep ADD COLUMN login text COLLATE "C" CONSTRAINT rep_login_key UNIQUE;
 COMMENT ON COLUMN revops.rep.login IS 'Database role of the rep: that role sees only what the rep may see; NULL: the rep has none';
 CREATE INDEX opportunity_seen_idx ON revops.opportunity (owner) WHERE owner IS NOT NULL;

@@ -6,13 +6,13 @@ WITH member AS (
     UNION ALL
     SELECT r.rep, 'territory', u.territory FROM revops.rep r JOIN revops.unit u ON u.unit = r.unit WHERE u.territory IS NOT NULL
 ), customer AS (
-    SELECT a.account, 'unit' AS scope_kind, r.unit AS scope FROM revops.account a JOIN revops.rep r ON r.rep = a.owner WHERE r.unit IS NOT NULL
+    SELECT a.account, 'unit' AS scope_kind, r.unit AS scope FROM revops.my_account a JOIN revops.rep r ON r.rep = a.owner WHERE r.unit IS NOT NULL
     UNION ALL
     SELECT a.account, 'territory', coalesce(a.territory, u.territory)
-    FROM revops.account a LEFT JOIN revops.rep r ON r.rep = a.owner LEFT JOIN revops.unit u ON u.unit = r.unit
+    FROM revops.my_account a LEFT JOIN revops.rep r ON r.rep = a.owner LEFT JOIN revops.unit u ON u.unit = r.unit
     WHERE coalesce(a.territory, u.territory) IS NOT NULL
 ), deal AS (
-    SELECT c.scope_kind, c.scope, o.opportunity, o.account FROM customer c JOIN revops.opportunity o ON o.account = c.account AND o.status = 'open'
+    SELECT c.scope_kind, c.scope, o.opportunity, o.account FROM customer c JOIN revops.my_opportunity o ON o.account = c.account AND o.status = 'open'
 ), asked AS (
     SELECT d.scope_kind, d.scope, n.skill, count(*) AS n, max(n.level) AS level
     FROM deal d JOIN revops.account_need n ON n.account = d.account GROUP BY d.scope_kind, d.scope, n.skill

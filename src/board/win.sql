@@ -13,7 +13,7 @@ SELECT o.opportunity, o.account, i.at, CASE WHEN i.closed THEN o.closed_at END A
        e.customer_events, e.rep_events, e.activity,
        (extract(epoch FROM i.at - e.last_customer_at) / 86400)::float8 AS days_since_customer,
        m.moments, m.strongest_moment
-FROM revops.opportunity o
+FROM revops.my_opportunity o
 LEFT JOIN revops.account a ON a.account = o.account
 CROSS JOIN LATERAL (
     SELECT x.closed,
@@ -320,7 +320,7 @@ FROM (
            ((coalesce(o.won, 0) + 10 * w.rate) / (coalesce(o.closed, 0) + 10))::float8 AS fit,
            coalesce((c.people / (c.people + 2.0) + power(0.5, extract(epoch FROM revops.now() - c.last_at)::float8 / 2592000)
                      + least(c.theirs, c.ours)::float8 / nullif(greatest(c.theirs, c.ours), 0)) / 3, 0)::float8 AS relationship
-    FROM revops.account a
+    FROM revops.my_account a
     CROSS JOIN whole w
     LEFT JOIN ranked r ON r.account = a.account
     LEFT JOIN outcome o ON o.segment IS NOT DISTINCT FROM a.segment AND o.industry IS NOT DISTINCT FROM a.industry

@@ -184,26 +184,34 @@ WITH latest AS (
     SELECT DISTINCT ON (h.opportunity) h.opportunity, h.origin FROM revops.stage_history h
     ORDER BY h.opportunity, h.recorded_at DESC, h.entered_at DESC),
 value AS (
-    SELECT o.opportunity, f.field, f.value FROM revops.opportunity o CROSS JOIN LATERAL (VALUES
+    SELECT o.opportunity, f.field, f.value FROM revops.my_opportunity o CROSS JOIN LATERAL (VALUES
         ('account', o.account), ('name', o.name), ('owner', o.owner), ('stage', o.stage), ('amount', o.amount::text),
         ('opened_at', o.opened_at::text), ('closed_at', CASE WHEN o.status = 'open' THEN 'open' ELSE o.closed_at::text END)) AS f (field, value)
     UNION ALL
-    SELECT o.opportunity, k.field, nullif(o.properties ->> k.field, '') FROM revops.opportunity o
-    CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.properties) AS field FROM revops.opportunity p WHERE jsonb_typeof(p.properties) = 'object') k)
+    SELECT o.opportunity, k.field, nullif(o.properties ->> k.field, '') FROM revops.my_opportunity o
+    CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.properties) AS field FROM revops.my_opportunity p WHERE jsonb_typeof(p.properties) = 'object') k),
+accepted AS (    -- a competitor is added to those that were there
+    SELECT f.opportunity, f.field, array_agg(CASE f.field WHEN 'competitor' THEN '%' ELSE '' END || replace(replace(f.value, '\', '\\'), '%', '\%')) AS ends
+    FROM revops.field_suggestion f WHERE f.status = 'accepted' GROUP BY f.opportunity, f.field)
 SELECT v.field, count(*) AS opportunities, count(v.value) AS filled,
-       count(v.value) FILTER (WHERE v.field = 'stage' AND l.origin = 'calibration') AS filled_by_us,
+       count(v.value) FILTER (WHERE u.ours) AS filled_by_us,
        count(v.value)::float8 / count(*) AS fill_rate,
-       count(v.value) FILTER (WHERE NOT (v.field = 'stage' AND l.origin IS NOT DISTINCT FROM 'calibration'))::float8 / count(*) AS fill_rate_by_hand,
-       count(v.value) FILTER (WHERE v.field = 'stage' AND l.origin = 'calibration')::float8 / count(*) AS fill_rate_by_us
-FROM value v LEFT JOIN latest l USING (opportunity) GROUP BY v.field;
+       count(v.value) FILTER (WHERE NOT u.ours)::float8 / count(*) AS fill_rate_by_hand,
+       count(v.value) FILTER (WHERE u.ours)::float8 / count(*) AS fill_rate_by_us
+FROM value v
+LEFT JOIN latest l USING (opportunity)
+LEFT JOIN accepted s ON s.opportunity = v.opportunity AND s.field = v.field COLLATE "C"
+CROSS JOIN LATERAL (SELECT v.field = 'stage' AND l.origin IS NOT DISTINCT FROM 'calibration'
+                           OR s.opportunity IS NOT NULL AND v.value LIKE ANY (s.ends) AS ours) u
+GROUP BY v.field;
 COMMENT ON VIEW revops.field_fill_rate IS 'How many opportunities have each field filled, by hand (or the CRM) and by us';
 COMMENT ON COLUMN revops.field_fill_rate.field IS 'The field: a column, or a key of properties. closed_at counts as filled while an opportunity is open';
 COMMENT ON COLUMN revops.field_fill_rate.opportunities IS 'Opportunities';
 COMMENT ON COLUMN revops.field_fill_rate.filled IS 'that have it filled';
-COMMENT ON COLUMN revops.field_fill_rate.filled_by_us IS 'of these, with what a calibration set';
+COMMENT ON COLUMN revops.field_fill_rate.filled_by_us IS 'of these, with what a calibration set, or a suggestion that was accepted';
 COMMENT ON COLUMN revops.field_fill_rate.fill_rate IS 'filled, as a share of all';
 COMMENT ON COLUMN revops.field_fill_rate.fill_rate_by_hand IS 'What people or the CRM filled, as a share of all';
-COMMENT ON COLUMN revops.field_fill_rate.fill_rate_by_us IS 'What calibrations filled, as a share of all';
+COMMENT ON COLUMN revops.field_fill_rate.fill_rate_by_us IS 'What calibrations and suggestions filled, as a share of all';
 
 CREATE VIEW revops.pipeline_conformance WITH (security_barrier) AS
 WITH step AS (

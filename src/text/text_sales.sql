@@ -9,7 +9,7 @@ CREATE VIEW revops.account_sentiment WITH (security_barrier) AS
 WITH said AS (
     SELECT coalesce(e.account, k.account, v.account) AS account, e.event_id, e.occurred_at, revops.sentiment(e.body) AS sentiment,
            power(2, - extract(epoch FROM revops.now() - e.occurred_at)::float8 / 604800) AS weight
-    FROM revops.event e
+    FROM revops.my_event e
     LEFT JOIN revops.person v ON v.person = e.person
     LEFT JOIN revops.person k ON k.person = v.identity
     WHERE e.side = 'customer' AND e.body IS NOT NULL AND NOT e.ahead
@@ -182,7 +182,7 @@ BEGIN
         RAISE EXCEPTION 'who accepts the suggestion must be said' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example revops.accept_suggestion(17, ''li.na'').';
     END IF;
     SELECT * INTO s FROM revops.field_suggestion x WHERE x.suggestion = suggestion;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR NOT revops.caller_sees('opportunity', s.opportunity) THEN
         RAISE EXCEPTION 'there is no suggestion %', coalesce(suggestion::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'revops.open_suggestion lists those that are open.';
     END IF;
     -- the opportunity first, as whoever sets a field does
@@ -225,7 +225,7 @@ BEGIN
         RAISE EXCEPTION 'who refuses the suggestion must be said' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example revops.refuse_suggestion(17, ''li.na'', ''heard wrong'').';
     END IF;
     SELECT * INTO s FROM revops.field_suggestion x WHERE x.suggestion = suggestion FOR UPDATE;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR NOT revops.caller_sees('opportunity', s.opportunity) THEN
         RAISE EXCEPTION 'there is no suggestion %', coalesce(suggestion::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'revops.open_suggestion lists those that are open.';
     ELSIF s.status <> 'open' THEN
         RAISE EXCEPTION 'suggestion % is % already', suggestion, s.status USING ERRCODE = 'object_not_in_prerequisite_state';
