@@ -25,7 +25,7 @@ BEGIN
           AND (p.prokind = 'a' OR p.proname IN ('track', 'track_batch', 'identify', 'uuid_v7', 'claim_tasks', 'respond', 'complete',
                             'now', 'decayed', 'hottest', 'explain_intent', 'subject_lane', 'stream_epoch', 'worker_stats',
                             'add_business_time', 'business_time_between', 'business_time_add', 'business_time_span',
-                            'local_time', 'moment_progress', 'setting_list', 'board_since', 'next_escalation_at', 'detect_intents', 'intents_of', 'current_rep', 'sees_all', 'seen', 'sees', 'caller_sees', 'caller_bound', 'is_stranger', 'classify', 'best_label', 'sentiment_score', 'predict', 'explain', 'loaded_models', 'sentiment', 'extract_fields', 'accept_suggestion', 'refuse_suggestion', 'render_message', 'health'))
+                            'local_time', 'moment_progress', 'setting_list', 'board_since', 'next_escalation_at', 'detect_intents', 'intents_of', 'current_rep', 'sees_all', 'seen', 'sees', 'caller_sees', 'caller_bound', 'is_stranger', 'classify', 'best_label', 'sentiment_score', 'predict', 'explain', 'loaded_models', 'sentiment', 'extract_fields', 'accept_suggestion', 'refuse_suggestion', 'render_message', 'health', 'infer_stages', 'likeliest_stages'))
     LOOP
         EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO revops_app%s', r.f, CASE WHEN r.writes THEN '' ELSE ', revops_reader' END);
     END LOOP;
@@ -41,3 +41,5 @@ END $$;
 GRANT INSERT (event_id, occurred_at, received_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
     ON revops.event TO revops_app;
 GRANT SELECT ON revops.model, revops.model_version, revops.moment, revops.task, revops.task_plan, revops.calendar, revops.rule_template, revops.intent_pack, revops.intent_publication, revops.intent, revops.intent_state, revops.competitor, revops.field_suggestion, revops.answer_pack TO revops_app, revops_reader;
+GRANT SELECT ON revops.model, revops.model_version, revops.moment, revops.task, revops.task_plan, revops.calendar, revops.rule_template, revops.intent_pack, revops.intent_publication,
+    revops.pipeline, revops.pipeline_stage, revops.pipeline_move, revops.stage_model, revops.calibration TO revops_app, revops_reader;

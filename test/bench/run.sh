@@ -196,6 +196,9 @@ if wanted text; then . "$here/text.sh"; fi
 # (9) attached tables
 if wanted attach; then . "$here/attach.sh"; fi
 
+# (9) stages
+if wanted stages; then . "$here/stages.sh"; fi
+
 grep -E 'ERROR|FATAL|PANIC|WARNING|terminated by' "$dir/log" | sed 's/^/server log: /' | sort | uniq -c | head -20 >&2 || true
 echo
 echo "PostgreSQL $version, $(nproc) cores, scale $scale, rounds $rounds"
