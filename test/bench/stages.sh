@@ -12,10 +12,9 @@ SELECT 'c' || c AS "case", '2024-01-01'::timestamptz + c * interval '1 hour' + k
 FROM generate_series(1, 2000) c, generate_series(0, 23) k;
 SELECT revops.train_stages('bench', 'SELECT * FROM bench.past');
 S
-times=() proposals=()
-for ((i = 1; i <= rounds; i++)); do
-	# symbols are found by name, as in the stream; what remains without the filter is the making of the arrays, which is not in the time
-	times+=("$(sql -v n="$n" -f - <<'S' | tail -1
+# ns an event; symbols are found by name, as in the stream, and the making of the arrays is not in the time
+through() {
+	sql -v n="$n" -f - <<'S' | tail -1
 CREATE TEMP TABLE seq AS SELECT array_agg('s' || (g / 7) % 30 ORDER BY g) AS s, array_agg('2025-01-01'::timestamptz + g * interval '1 minute' ORDER BY g) AS t
 FROM generate_series(1, :n) g;
 SELECT cardinality(revops.likeliest_stages('bench', s[1:10], t[1:10])) AS warm FROM seq \gset
@@ -23,7 +22,10 @@ SELECT clock_timestamp() AS began \gset
 SELECT cardinality(revops.likeliest_stages('bench', s, t)) AS got FROM seq \gset
 SELECT round(extract(epoch FROM clock_timestamp() - :'began') * 1e9 / :n);
 S
-)")
+}
+times=() proposals=()
+for ((i = 1; i <= rounds; i++)); do
+	times+=("$(through)")
 	say "stages, round $i: ${times[-1]} ns for an event through the filter"
 done
 t=$(median "${times[@]}")
