@@ -104,7 +104,7 @@ SELECT pg_catalog.pg_extension_config_dump('revops.field_suggestion', '');
 SELECT pg_catalog.pg_extension_config_dump('revops.suggestion_cursor', '');
 
 CREATE FUNCTION revops.suggest_fields(since timestamptz DEFAULT NULL) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 #variable_conflict use_variable
 DECLARE
     least   CONSTANT float8 := 0.5;

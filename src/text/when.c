@@ -11,21 +11,66 @@
 
 #define JUST_GONE		60		/* days: a date without a year that lies back no more than that is past */
 
+/* One character of UTF-8 that is sound */
+static inline uint32
+Character(const unsigned char *p)
+{
+	return *p < 0x80 ? *p : *p < 0xE0 ? (p[0] & 0x1Fu) << 6 | (p[1] & 0x3F) : (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3F);
+}
+
+static inline int
+Bit(uint32 c)
+{
+	return (c ^ c >> 6) & 63;
+}
+
+/* May a word of the list begin with this character? A set of the first characters is kept for each list. */
+static inline bool
+MaySay(const char *words, uint32 c)
+{
+	static struct
+	{
+		const char *words;
+		uint64		set;
+	}			cache[512];
+	uint32		at = (uint32) (((uint64) (uintptr_t) words * UINT64CONST(0x9E3779B97F4A7C15)) >> 40) % lengthof(cache);
+
+	if (cache[at].words != words)
+	{
+		uint64		set = 0;
+
+		for (const unsigned char *p = (const unsigned char *) words;; p++)
+		{
+			if (*p == '\0' || *p == '|')
+				set = ~UINT64CONST(0);	/* the empty word */
+			else
+				set |= UINT64CONST(1) << Bit(Character(p));
+			while (*p != '\0' && *p != '|')
+				p++;
+			if (*p == '\0')
+				break;
+		}
+		cache[at].words = words;
+		cache[at].set = set;
+	}
+	return (cache[at].set >> Bit(c) & 1) != 0;
+}
+
 /* Words in UTF-8, folded, with a bar between them: the number of the first that stands here, and its end; else -1 */
 static int
 SaysOne(const Letters *t, int at, const char *words, int *end)
 {
 	const unsigned char *p = (const unsigned char *) words;
 
+	if (!MaySay(words, at < t->n ? t->c[at] : 0))
+		return -1;
 	for (int n = 0;; n++)
 	{
 		int			i = at;
 
 		while (*p != '\0' && *p != '|')
 		{
-			uint32		c = *p < 0x80 ? *p : *p < 0xE0 ? (p[0] & 0x1Fu) << 6 | (p[1] & 0x3F) : (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3F);
-
-			if (i >= t->n || t->c[i] != c)
+			if (i >= t->n || t->c[i] != Character(p))
 				break;
 			p += *p < 0x80 ? 1 : *p < 0xE0 ? 2 : 3;
 			i++;
@@ -831,7 +876,8 @@ WhenAt(const Letters *t, int at, int today, When *w)
 	memset(w, 0, sizeof(When));
 	if (at > 0 && IsWordLetter(t->c[at]) && (IsWordLetter(t->c[at - 1]) || ((t->c[at - 1] == '.' || t->c[at - 1] == '-') && at > 1 && IsDigit(t->c[at - 2]))))
 		return false;
-	if (!NumericDate(t, at, w) && !HanWhen(t, at, today, w) && !EnglishWhen(t, at, today, w))
+	if (!NumericDate(t, at, w) && !((IsHan(t->c[at]) || IsDigit(t->c[at]) || t->c[at] == 'q' || t->c[at] == 0x3007) && HanWhen(t, at, today, w)) &&
+		!(!IsHan(t->c[at]) && EnglishWhen(t, at, today, w)))
 		return false;
 	/* 前: of a span the day before it, of a day or an end the day itself */
 	if (!w->past && SaysOne(t, w->end, "之前|以前|前", &end) >= 0 && SaysOne(t, w->end, "前台|前期|前后|前面|前往|前端|前提", &at) < 0)
