@@ -146,6 +146,19 @@ ALTER TABLE deals ADD PRIMARY KEY (id);
 SELECT revops.process();
 SELECT error FROM revops.attachment;
 SELECT stage FROM revops.opportunity WHERE opportunity = 'co 2';
+-- a rewrite fires no trigger of the table
+DROP VIEW deal_view;
+ALTER TABLE deals ALTER COLUMN phase TYPE text USING lower(phase);
+SELECT scope FROM revops.attachment_change;
+SELECT revops.process();
+SELECT stage FROM revops.opportunity WHERE opportunity = 'co 2';
+-- all is taken away at once, what is wrong too
+BEGIN;
+TRUNCATE deals;
+SELECT revops.apply_attachments();
+SELECT rows, errors FROM revops.attachment;
+ROLLBACK;
+SELECT rows, errors FROM revops.attachment;
 -- detached: what was taken over stays
 SELECT revops.detach('deals', 'opportunity');
 SELECT revops.detach('deals', 'opportunity');

@@ -374,6 +374,7 @@ BEGIN
         SELECT max(c.scope COLLATE "C"), max(c.change_id) INTO wide, last FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.scope <> 'keys'
             AND c.scope = CASE WHEN EXISTS (SELECT FROM revops.attachment_change o WHERE o.attachment = a.attachment AND o.scope = 'all') THEN 'all' ELSE 'known' END;
         IF wide IS NOT NULL THEN
+            PERFORM FROM revops.attachment_rows(a.attachment, '{}');    -- fails here, and not after all the work
             INSERT INTO revops.attachment_change (attachment, scope, keys, n)
             SELECT a.attachment, 'keys', array_agg(k.key), count(*)
             FROM (SELECT u.key, (row_number() OVER () - 1) / 1000 AS piece
@@ -649,5 +650,17 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 COMMENT ON FUNCTION revops.attachment_drop() IS 'Event trigger: an attached table that is dropped is forgotten';
 
+CREATE FUNCTION revops.attachment_rewrite() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO revops.attachment_change (attachment, scope, n)
+    SELECT x.attachment, 'all', 0 FROM revops.attached x
+    WHERE x.source = pg_event_trigger_table_rewrite_oid() OR pg_event_trigger_table_rewrite_oid() IN (SELECT t.relid FROM pg_partition_tree(x.source) t);
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'pg_revops could not queue the rows of an attached table that ALTER TABLE rewrites: %', SQLERRM;
+END $$;
+COMMENT ON FUNCTION revops.attachment_rewrite() IS 'Event trigger: the rows of an attached table that ALTER TABLE rewrites are read again, since their values may have changed';
+
+CREATE EVENT TRIGGER revops_attachment_rewrite ON table_rewrite EXECUTE FUNCTION revops.attachment_rewrite();
 CREATE EVENT TRIGGER revops_attachment_ddl ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE') EXECUTE FUNCTION revops.attachment_ddl();
 CREATE EVENT TRIGGER revops_attachment_drop ON sql_drop WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED') EXECUTE FUNCTION revops.attachment_drop();
