@@ -7,7 +7,7 @@
 
 #include "assign/solve.h"
 
-#define PAIRS_CHUNK		65536
+#define PAIRS_CHUNK		16384
 
 /* Keys of tasks or units, numbered as they come: whole numbers as such, all else as text. */
 typedef struct Keys
