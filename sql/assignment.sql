@@ -29,7 +29,7 @@ SELECT count(*) FROM (
   SELECT * FROM revops.optimal_assignment('SELECT task, unit, benefit FROM pair') EXCEPT
   SELECT * FROM revops.optimal_assignment('SELECT task, array_agg(unit ORDER BY unit) AS unit, array_agg(benefit ORDER BY unit) AS benefit FROM pair GROUP BY task')) x;
 
--- ties: the same for one seed, not by the order of ids, and all units come to the first task's aid in turn
+-- ties: the same for one seed, not by the order of ids, and not always the same with other seeds
 CREATE TABLE tie AS SELECT t AS task, u AS unit, 1 AS benefit FROM generate_series(1, 12) t, generate_series(1, 12) u;
 SELECT count(DISTINCT unit) > 3 AS varied, bool_and(same) AS repeated
 FROM (SELECT a.unit, a.unit = b.unit AS same FROM generate_series(1, 30) s, revops.optimal_assignment('TABLE tie', seed => s) a, revops.optimal_assignment('SELECT * FROM tie ORDER BY unit DESC', seed => s) b
@@ -60,9 +60,9 @@ SELECT * FROM revops.optimal_assignment('TABLE pair');
 SELECT * FROM revops.optimal_assignment('SELECT task, unit, benefit, -load AS load FROM pair', 'SELECT unit, 1 AS capacity FROM pair GROUP BY 1');
 SELECT * FROM revops.optimal_assignment('SELECT task, unit, benefit, NULL::int AS load FROM pair', 'SELECT unit, 1 AS capacity FROM pair GROUP BY 1');
 SELECT * FROM revops.optimal_assignment('TABLE pair', $$SELECT 'east' AS unit, 1 AS capacity$$);
-SELECT * FROM revops.optimal_assignment('TABLE pair', 'SELECT unit, 1 AS capacity FROM pair');
-SELECT * FROM revops.optimal_assignment('TABLE pair', 'SELECT unit, -1 AS capacity FROM pair GROUP BY 1');
-SELECT * FROM revops.optimal_assignment('TABLE pair', $$SELECT unit, 'NaN'::numeric AS capacity FROM pair GROUP BY 1$$);
+SELECT * FROM revops.optimal_assignment('TABLE pair', $$SELECT 'east' AS unit, 1 AS capacity FROM generate_series(1, 2)$$);
+SELECT * FROM revops.optimal_assignment('TABLE pair', $$SELECT 'west' AS unit, -1 AS capacity$$);
+SELECT * FROM revops.optimal_assignment('TABLE pair', $$SELECT 'west' AS unit, 'NaN'::numeric AS capacity$$);
 SELECT * FROM revops.optimal_assignment('TABLE pair', 'SELECT unit, NULL::int AS capacity FROM pair GROUP BY 1');
 SELECT * FROM revops.optimal_assignment('TABLE pair', 'SELECT NULL::text AS unit, 1 AS capacity');
 SELECT * FROM revops.optimal_assignment('TABLE pair', 'SELECT 1 AS unit, 1 AS capacity');
@@ -70,7 +70,7 @@ SELECT * FROM revops.optimal_assignment('SELECT task, array_agg(unit) AS unit, 1
 SELECT * FROM revops.optimal_assignment($$SELECT 1 AS task, '{a,b}'::text[] AS unit, '{1}'::int[] AS benefit$$);
 SELECT * FROM revops.optimal_assignment($$SELECT 1 AS task, '{a,b}'::text[] AS unit, '{1,NULL}'::int[] AS benefit$$);
 SELECT count(*) FROM pair;
-SET revops.solver_memory = '1MB';
+SET revops.solver_memory = '4MB';
 SELECT * FROM revops.optimal_assignment('SELECT t AS task, t AS unit, 1 AS benefit FROM generate_series(1, 200000) t');
 RESET revops.solver_memory;
 

@@ -631,8 +631,8 @@ PairsRead(Pairs *pairs, SolveControl *control, const char *query, const char *ca
 	pairs->control = control;
 	KeysBegin(&pairs->tasks, control, "task");
 	KeysBegin(&pairs->units, control, "unit");
-	pairs->chunk = palloc0((SOLVE_MAX_PAIRS / PAIRS_CHUNK + 1) * sizeof(Pair *));
-	pairs->load = palloc0((SOLVE_MAX_PAIRS / PAIRS_CHUNK + 1) * sizeof(double *));
+	pairs->chunk = SolveAlloc(control, SOLVE_MAX_PAIRS / PAIRS_CHUNK + 1, sizeof(Pair *));
+	pairs->load = SolveAlloc(control, SOLVE_MAX_PAIRS / PAIRS_CHUNK + 1, sizeof(double *));
 	Run(pairs, query, false);
 	if (capacity_query != NULL)
 	{

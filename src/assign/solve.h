@@ -16,7 +16,7 @@
 #define SOLVE_MAX_PAIRS		500000000
 
 #define SOLVE_DEFAULT_MEMORY	(1024 * 1024)	/* kB */
-#define SOLVE_MIN_MEMORY		1024
+#define SOLVE_MIN_MEMORY		4096
 #define SOLVE_MAX_MEMORY		(1024 * 1024 * 1024)
 
 /* What a solver may use, and how far it is. */

@@ -199,6 +199,9 @@ if wanted attach; then . "$here/attach.sh"; fi
 # (9) stages
 if wanted stages; then . "$here/stages.sh"; fi
 
+# (9) assignments
+if wanted assignment; then . "$here/assignment.sh"; fi
+
 grep -E 'ERROR|FATAL|PANIC|WARNING|terminated by' "$dir/log" | sed 's/^/server log: /' | sort | uniq -c | head -20 >&2 || true
 echo
 echo "PostgreSQL $version, $(nproc) cores, scale $scale, rounds $rounds"
