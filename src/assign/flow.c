@@ -8,6 +8,9 @@
  * it gets by outbidding the lowest bid there, and the price is the lowest bid in a full unit. Each task left over by that is served by the
  * shortest path, by Dijkstra's method over the units: whoever is in a unit may move on to another.
  *
+ * Where units have many tasks each, the cheapest way from each unit to each other one is kept, so that a unit is a row to look through and not all
+ * pairs of its tasks. A task that enters betters its unit's row; where one leaves that the row was made of, the row is made anew when it is needed.
+ *
  * Where no path leads to room, the task and all that it meets are a closed part: every task in it has pairs with its units only, and these
  * are full. One of its tasks must stay out, and the path ends at the one whose leaving costs least. The part's units are closed for good.
  * In prices: leaving a task out costs more than any sum of costs, so a closed unit's price is a number below that of every other unit; within
@@ -21,6 +24,7 @@
 #include "miscadmin.h"
 
 #define BIDS_PER_TASK	20
+#define MOST_ROWS		2048	/* units of which rows are kept */
 
 typedef struct Flow
 {
@@ -42,6 +46,12 @@ typedef struct Flow
 	int32	   *heap;			/* open units by distance, with their places in it */
 	int32	   *heap_at;
 	int			nheap;
+	/* rows, if they are kept: what it costs more for a task of the unit to be in another, and by which pair; and to be in none, and who */
+	double	   *way;
+	int32	   *way_pair;
+	double	   *way_out;
+	int32	   *way_task;
+	bool	   *stale;
 } Flow;
 
 static inline int32
@@ -213,7 +223,28 @@ HeapPop(Flow *f)
 	return top;
 }
 
-/* Units that task i can go to, at `base` before its cost; closed ones wait in the list of reached units until there is nothing else. */
+/* A unit that is reached by this pair at distance h, if that is nearer; closed ones wait in the list of reached units until there is nothing else. */
+static inline void
+ReachUnit(Flow *f, int32 j, int32 pair, double h, bool closed)
+{
+	if (f->done[j])
+		return;
+	if (f->d[j] == INFINITY)
+	{
+		f->reached[f->nreached++] = j;
+		if (f->closed[j] == closed)
+		{
+			f->heap[f->nheap] = j;
+			f->heap_at[j] = f->nheap++;
+		}
+	}
+	f->d[j] = h;
+	f->via[j] = pair;
+	if (f->closed[j] == closed)
+		HeapUp(f, f->heap_at[j]);
+}
+
+/* Units that task i can go to, at `base` before its cost. */
 static inline void
 Reach(Flow *f, int i, double base, bool closed)
 {
@@ -224,22 +255,64 @@ Reach(Flow *f, int i, double base, bool closed)
 		int32		j = p->unit[e];
 		double		h = base + p->cost[e] - f->v[j];
 
-		if (h >= f->d[j] || f->done[j] || p->capacity[j] == 0)
-			continue;
-		if (f->d[j] == INFINITY)
-		{
-			f->reached[f->nreached++] = j;
-			if (f->closed[j] == closed)
-			{
-				f->heap[f->nheap] = j;
-				f->heap_at[j] = f->nheap++;
-			}
-		}
-		f->d[j] = h;
-		f->via[j] = e;
-		if (f->closed[j] == closed)
-			HeapUp(f, f->heap_at[j]);
+		if (h < f->d[j] && p->capacity[j] > 0)
+			ReachUnit(f, j, e, h, closed);
 	}
+}
+
+/* What a task adds to its unit's row. */
+static inline void
+AddWays(Flow *f, int32 j, int i)
+{
+	const SolveProblem *p = f->p;
+	double	   *way = f->way + (size_t) j * p->nunits;
+	int32	   *pair = f->way_pair + (size_t) j * p->nunits;
+	double		here = p->cost[f->pair_of[i]];
+
+	for (int32 e = p->start[i]; e < p->start[i + 1]; e++)
+	{
+		int32		k = p->unit[e];
+
+		if (p->cost[e] - here < way[k] && p->capacity[k] > 0)
+		{
+			way[k] = p->cost[e] - here;
+			pair[k] = e;
+		}
+	}
+	if (-here < f->way_out[j])
+	{
+		f->way_out[j] = -here;
+		f->way_task[j] = i;
+	}
+}
+
+static void
+MakeRow(Flow *f, int32 j)
+{
+	double	   *way = f->way + (size_t) j * f->p->nunits;
+
+	for (int k = 0; k < f->p->nunits; k++)
+		way[k] = INFINITY;
+	f->way_out[j] = INFINITY;
+	for (int k = 0; k < f->size[j]; k++)
+		AddWays(f, j, f->member[f->first[j] + k]);
+	f->stale[j] = false;
+}
+
+/* Is the unit's row made of this task, but for the way to the unit itself? */
+static bool
+RowNeeds(const Flow *f, int32 j, int i)
+{
+	const SolveProblem *p = f->p;
+	const double *way = f->way + (size_t) j * p->nunits;
+	const int32 *pair = f->way_pair + (size_t) j * p->nunits;
+
+	if (f->way_task[j] == i)
+		return true;
+	for (int32 e = p->start[i]; e < p->start[i + 1]; e++)
+		if (pair[p->unit[e]] == e && p->unit[e] != j && way[p->unit[e]] < INFINITY)
+			return true;
+	return false;
 }
 
 /* Take a task out of its unit. */
@@ -247,7 +320,11 @@ static void
 Leave(Flow *f, int i)
 {
 	int32		j = TaskUnit(f, i);
-	int32		last = f->member[f->first[j] + --f->size[j]];
+	int32		last;
+
+	if (f->way != NULL && !f->stale[j])
+		f->stale[j] = RowNeeds(f, j, i);
+	last = f->member[f->first[j] + --f->size[j]];
 
 	f->member[f->place[i]] = last;
 	f->place[last] = f->place[i];
@@ -262,6 +339,8 @@ Enter(Flow *f, int i, int32 pair)
 	f->pair_of[i] = pair;
 	f->place[i] = f->first[j] + f->size[j];
 	f->member[f->first[j] + f->size[j]++] = i;
+	if (f->way != NULL && !f->stale[j])
+		AddWays(f, j, i);
 }
 
 /* One task more: the shortest path to room, or to the task whose leaving costs least. */
@@ -307,6 +386,26 @@ Augment(Flow *f, int start, int32 *task_of)
 			break;
 		}
 		f->done[j] = true;
+		if (f->way != NULL)
+		{
+			const double *way = f->way + (size_t) j * p->nunits;
+			const int32 *pair = f->way_pair + (size_t) j * p->nunits;
+
+			if (steps++ % 64 == 0)
+				CHECK_FOR_INTERRUPTS();
+			if (f->stale[j])
+				MakeRow(f, j);
+			base = f->d[j] + f->v[j];
+			for (int k = 0; k < p->nunits; k++)
+				if (base + way[k] - f->v[k] < f->d[k])
+					ReachUnit(f, k, pair[k], base + way[k] - f->v[k], closed);
+			if (base + f->way_out[j] < out_at)
+			{
+				out_at = base + f->way_out[j];
+				out = f->way_task[j];
+			}
+			continue;
+		}
 		for (int k = 0; k < f->size[j]; k++)
 		{
 			int			i = f->member[f->first[j] + k];
@@ -412,6 +511,16 @@ SolveFlow(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *cr
 
 	nleft = Bidding(&f, left);
 	SolveTell(control, psprintf("%d of %d tasks are left after the bids", nleft, p->ntasks));
+	if (nleft > 0 && p->nunits <= MOST_ROWS && (double) npairs > 2.0 * p->nunits * p->nunits &&
+		(size_t) p->nunits * p->nunits * (sizeof(double) + sizeof(int32)) < (control->limit - control->used) / 2)
+	{
+		f.way = SolveAlloc(control, (size_t) p->nunits * p->nunits, sizeof(double));
+		f.way_pair = SolveAlloc(control, (size_t) p->nunits * p->nunits, sizeof(int32));
+		f.way_out = SolveAlloc(control, p->nunits, sizeof(double));
+		f.way_task = SolveAlloc(control, p->nunits, sizeof(int32));
+		f.stale = SolveAlloc(control, p->nunits, sizeof(bool));
+		memset(f.stale, true, p->nunits * sizeof(bool));
+	}
 	for (int k = 0; k < nleft; k++)
 	{
 		SolvePoll(control, "task", k, nleft);
@@ -420,6 +529,14 @@ SolveFlow(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *cr
 	if (crowded != NULL)
 		memcpy(crowded, f.closed, p->nunits * sizeof(bool));
 
+	if (f.way != NULL)
+	{
+		pfree(f.way);
+		pfree(f.way_pair);
+		pfree(f.way_out);
+		pfree(f.way_task);
+		pfree(f.stale);
+	}
 	pfree(f.v);
 	pfree(f.d);
 	pfree(f.closed);

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 n = int(sys.argv[1])
 began = time.perf_counter()
-task, unit, benefit = np.fromfile(sys.stdin, sep=" ").reshape(-1, 3).T
+task, unit, benefit = np.fromstring(sys.stdin.read(), sep=" ").reshape(-1, 3).T
 matrix = np.zeros((n, n))
 matrix[task.astype(int) - 1, unit.astype(int) - 1] = benefit
 read = time.perf_counter() - began

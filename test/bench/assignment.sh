@@ -2,7 +2,7 @@
 # The matrices are read by rows, and by one row with arrays for each task. scipy has its matrix in memory; what it takes to bring it there is told too.
 square() {
 	local n=$1 kind=$2 benefit=$3 ours=() arrays=() theirs=() fetch=() a b s f total their_total i
-	sql -c "DROP TABLE IF EXISTS bench.pair, bench.candidates" -c "SELECT setseed(0.42)" \
+	sql -c "SET client_min_messages = warning" -c "DROP TABLE IF EXISTS bench.pair, bench.candidates" -c "SELECT setseed(0.42)" \
 		-c "CREATE UNLOGGED TABLE bench.pair AS SELECT i AS task, j AS unit, $benefit AS benefit FROM generate_series(1, $n) i, generate_series(1, $n) j" \
 		-c "CREATE UNLOGGED TABLE bench.candidates (task int, unit int[], benefit float8[])" \
 		-c "ALTER TABLE bench.candidates ALTER unit SET STORAGE EXTERNAL, ALTER benefit SET STORAGE EXTERNAL" \
@@ -37,7 +37,7 @@ for n in $(scaled 1000) $(scaled 4000); do
 	square "$n" '1 to 100' '1 + floor(random() * 100)::int'
 done
 customers=$(scaled 100000)
-sql -c "DROP TABLE IF EXISTS bench.pair, bench.candidates" -c "SELECT setseed(0.42)" \
+sql -c "SET client_min_messages = warning" -c "DROP TABLE IF EXISTS bench.pair, bench.candidates" -c "SELECT setseed(0.42)" \
 	-c "CREATE UNLOGGED TABLE bench.pair AS SELECT DISTINCT ON (task, unit) i AS task, 1 + floor(random() * 500)::int AS unit, random() AS benefit
 		FROM generate_series(1, $customers) i, generate_series(1, 20)" -c "VACUUM ANALYZE bench.pair" >/dev/null
 for share in 1.1 1.0; do
