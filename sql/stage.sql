@@ -1,4 +1,7 @@
 -- stages: pipelines, training, the estimate in the stream, calibrations
+-- by hand: no worker may be quicker
+DO $$ BEGIN PERFORM revops.stop_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;
+TRUNCATE revops.event, revops.stage_history, revops.stream_lane, revops.moment, revops.moment_state, revops.intent_state, revops.opportunity;
 \set VERBOSITY terse
 SET timezone = 'UTC';
 SET revops.as_of = '2026-03-02 00:00+00';
@@ -175,3 +178,4 @@ DROP TABLE past, feed;
 DROP FUNCTION same_as_batch;
 TRUNCATE revops.calibration, revops.stage_confirmation, revops.stage_request, revops.stage_history;
 DELETE FROM revops.opportunity;
+DO $$ BEGIN PERFORM revops.start_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;

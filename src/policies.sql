@@ -23,7 +23,8 @@ BEGIN
             ('field_suggestion', 'NULL', 'opportunity', 'NULL', 'NULL'),
             ('account_need', 'account', 'NULL', 'NULL', 'NULL'), ('account_profile', 'account', 'NULL', 'NULL', 'NULL'),
             ('service', 'account', 'NULL', 'NULL', 'NULL'), ('service_week', 'account', 'NULL', 'NULL', 'NULL'),
-            ('proposal_row', 'account', 'NULL', 'NULL', 'NULL'), ('proposal_pair', 'account', 'NULL', 'NULL', 'NULL'),
+            ('proposal_row', 'account', 'NULL', 'NULL', 'NULL'), ('proposal_pair', 'account', 'NULL', 'NULL', 'NULL'), ('proposal_change', 'CASE kind WHEN ''account'' THEN subject END', 'CASE kind WHEN ''opportunity'' THEN subject END', 'NULL', 'NULL'),
+            ('substitution_item', 'CASE kind WHEN ''account'' THEN subject END', 'CASE kind WHEN ''opportunity'' THEN subject END', 'NULL', 'NULL'),
             ('intent_state', NULL, NULL, NULL, NULL), ('moment_state', NULL, NULL, NULL, NULL), ('late_event', NULL, NULL, NULL, NULL)
         ) AS t (name, account, opportunity, person, rep)
     LOOP
@@ -60,7 +61,8 @@ DECLARE
     t text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['signal', 'intent', 'intent_publication', 'moment_rule', 'playbook', 'playbook_level', 'playbook_plan', 'calendar', 'model', 'model_version',
-                             'territory', 'unit', 'rep', 'duty', 'permission'] LOOP
+                             'territory', 'unit', 'rep', 'duty', 'permission', 'absence', 'skill', 'rep_skill', 'competitor', 'answer_pack', 'pipeline', 'pipeline_stage',
+                             'pipeline_move', 'stage_model', 'calibration', 'proposal', 'proposal_change', 'substitution', 'attached_table'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON revops.%I FOR EACH ROW EXECUTE FUNCTION revops.audit()', t);
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.%I FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
     END LOOP;
