@@ -223,7 +223,7 @@ HeapPop(Flow *f)
 	return top;
 }
 
-/* A unit that is reached by this pair at distance h, if that is nearer; closed ones wait in the list of reached units until there is nothing else. */
+/* A unit is reached by this pair at distance h; closed ones wait in the list of reached units until there is nothing else. */
 static inline void
 ReachUnit(Flow *f, int32 j, int32 pair, double h, bool closed)
 {

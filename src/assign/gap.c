@@ -287,7 +287,7 @@ Insert(Gap *g)
 		CHECK_FOR_INTERRUPTS();
 		if (n > REGRET_MOST)
 		{
-			/* the last first: the list ends with the smallest regret, so turn it over by place */
+			/* too many to reckon anew after each: the order stays */
 			for (int k = 0; k < n; k++)
 			{
 				i = g->list[k];
