@@ -21,6 +21,8 @@ INSERT INTO sentence (body, answer) VALUES
 ('预算在30到50万之间', 'budget=500000 CNY'),
 ('预算30w以内都可以谈', 'budget=300000 CNY'),
 ('经费只有八万', 'budget=80000 CNY'),
+('大概就四五十万的盘子', 'budget=500000 CNY'),
+('预算三五万', 'budget=50000 CNY'),
 ('老板说最多出15万', 'budget=150000 CNY'),
 ('总投入控制在一百二十万以内', 'budget=1200000 CNY'),
 ('预算是3.5万', 'budget=35000 CNY'),

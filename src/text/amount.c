@@ -81,13 +81,14 @@ HanNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
 		}
 		else if (u > 0)
 		{
-			section += (digit < 0 ? 1 : digit) * u;
+			/* 四五十: four or five tens */
+			section += (digit < 0 ? 1 : fmod(digit, 10)) * u;
 			digit = -1;
 			unit = u;
 		}
 		else if (s > 0)
 		{
-			total = (total + section + Max(digit, 0)) * s;
+			total = (total + section + (digit < 0 ? 0 : fmod(digit, 10))) * s;
 			if (total > 1e15)
 				return false;
 			section = 0;

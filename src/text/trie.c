@@ -67,7 +67,7 @@ LettersOf(const char *s, int len)
 	if (letters == NULL)
 	{
 		capitals = MemoryContextAllocZero(TopMemoryContext, LETTERS_MAX + 1);
-		letters = MemoryContextAlloc(TopMemoryContext, (LETTERS_MAX + 1) * sizeof(uint32));
+		letters = MemoryContextAlloc(TopMemoryContext, (LETTERS_MAX + LETTERS_AHEAD) * sizeof(uint32));
 	}
 	/* a longer one would be converted for nothing */
 	if (len > LETTERS_MAX * MAX_MULTIBYTE_CHAR_LEN)
@@ -77,7 +77,7 @@ LettersOf(const char *s, int len)
 	text.c = letters;
 	text.capital = capitals;
 	text.n = Decode(utf8, utf8 + (utf8 == s ? len : (int) strlen(utf8)), letters, capitals, LETTERS_MAX);
-	letters[text.n] = 0;
+	memset(letters + text.n, 0, LETTERS_AHEAD * sizeof(uint32));
 	if (utf8 != s)
 		pfree(utf8);
 	return text;
