@@ -2,7 +2,7 @@
 # missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
 .DEFAULT_GOAL := all
 
-SETUP_GOALS = setup check check-matrix bench fuzz demo demo-stop
+SETUP_GOALS = setup check check-matrix bench fuzz sqlsmith demo demo-stop
 
 .PHONY: $(SETUP_GOALS) help
 
@@ -26,6 +26,9 @@ bench:
 fuzz:
 	@PG_CONFIG='$(or $(SETUP_PG_CONFIG),pg_config)' bash test/fuzz/run.sh
 
+sqlsmith:
+	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/sqlsmith.sh
+
 demo:
 	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/demo/demo.sh start
 
@@ -40,6 +43,7 @@ help:
 	@echo 'make check-matrix  the same on PostgreSQL 17 and 18'
 	@echo 'make bench         the measurements'
 	@echo 'make fuzz          random documents as rules, for FUZZ_SECONDS (600); needs clang with libFuzzer'
+	@echo 'make sqlsmith      random queries as each role, for SQLSMITH_SECONDS (60) each'
 	@echo 'make setup         only install what is missing'
 	@echo 'make indent        format the C code; make indent-check names the files that are not'
 	@echo 'make dist          the PGXN archive; make release VERSION=..., make next VERSION=...: see docs/operations.md'

@@ -1,5 +1,5 @@
-# make dist, release, next, indent, indent-check: they need no server headers
-TOOL_GOALS = dist release next indent indent-check install-script
+# make dist, release, next, indent, indent-check, typedefs: they need no server headers
+TOOL_GOALS = dist release next indent indent-check typedefs install-script
 
 .PHONY: $(TOOL_GOALS)
 
@@ -14,5 +14,8 @@ indent:
 
 indent-check:
 	@bash tools/indent.sh --check
+
+typedefs:
+	@bash tools/typedefs.sh
 
 install-script: $(EXTENSION)--$(EXTVERSION).sql

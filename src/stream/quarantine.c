@@ -120,9 +120,9 @@ Quarantine(Pass *pass, const Event *e, const ErrorData *error)
 	pass->failed++;
 	if (LogDue("event", error, &unlogged))
 		ereport(LOG,
-			(errmsg("pg_revops: an event failed and is in quarantine: %s", error->message ? error->message : "unknown error"),
-			 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
-			 errhint("See revops.failed_event; when the cause is mended, SELECT revops.retry_failed().")));
+				(errmsg("pg_revops: an event failed and is in quarantine: %s", error->message ? error->message : "unknown error"),
+				 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
+				 errhint("See revops.failed_event; when the cause is mended, SELECT revops.retry_failed().")));
 }
 
 /* The events [from, to), with those in quarantine whose analysis fails. */

@@ -126,10 +126,10 @@ Repairs(Pass *pass, int64 *after)
 			args[3] = CStringGetTextDatum(error->message ? error->message : "unknown error");
 			if (LogDue("repair", error, &unlogged))
 				ereport(LOG,
-					(errmsg("pg_revops: a repair of %s \"%s\" failed: %s", SubjectKindName(repairs[i].kind),
-							repairs[i].subject.data, error->message ? error->message : "unknown error"),
-					 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
-					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
+						(errmsg("pg_revops: a repair of %s \"%s\" failed: %s", SubjectKindName(repairs[i].kind),
+								repairs[i].subject.data, error->message ? error->message : "unknown error"),
+						 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
+						 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
 		}
 		SqlRun(error != NULL ? &failed : &done, args, NULL);
 		MemoryContextSwitchTo(old);
@@ -266,10 +266,10 @@ FireTimeouts(Pass *pass)
 			SqlRun(&failed, args, NULL);
 			if (LogDue("timeout", error, &unlogged))
 				ereport(LOG,
-					(errmsg("pg_revops: timeouts of %s \"%s\" failed: %s", SubjectKindName(one.subjects->kind), one.subjects->subject.data,
-							error->message ? error->message : "unknown error"),
-					 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
-					 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
+						(errmsg("pg_revops: timeouts of %s \"%s\" failed: %s", SubjectKindName(one.subjects->kind), one.subjects->subject.data,
+								error->message ? error->message : "unknown error"),
+						 unlogged > 0 ? errdetail(INT64_FORMAT " more like it were not logged.", unlogged) : 0,
+						 errhint("See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().")));
 		}
 	return t.n == TIMEOUTS_PER_PASS;
 }

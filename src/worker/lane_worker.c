@@ -56,7 +56,7 @@ static volatile sig_atomic_t end_requested = false;
 static volatile sig_atomic_t may_die = true;	/* not waiting for work */
 
 static bool failure_logged = false; /* since the last pass that succeeded */
-static int64 my_idle = -1;	/* milliseconds from the last pass until something is due; -1: nothing is */
+static int64 my_idle = -1;		/* milliseconds from the last pass until something is due; -1: nothing is */
 
 /* SIGTERM: end quietly from the wait for work; drop whatever else is being done. */
 static void

@@ -1,0 +1,39 @@
+#!/bin/bash
+# make sqlsmith: random queries by sqlsmith (Debian's package) for SQLSMITH_SECONDS (60) as each of revops_admin, revops_app and
+# revops_reader, against a loaded database in a throw-away cluster. Fails if the server crashed, or said XX000.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need_root
+install_packages
+installed sqlsmith || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends sqlsmith >/dev/null
+copy_tree
+trap 'rm -rf "$work"' EXIT
+build_and_install
+[ -d /var/run/postgresql ] || install -d -m 2775 -o postgres -g postgres /var/run/postgresql
+export SQLSMITH_SECONDS=${SQLSMITH_SECONDS:-60} SQLSMITH_SEED=${SQLSMITH_SEED:-$RANDOM} WORK=$work
+cat >"$work/run.sh" <<'END'
+set -eu
+psql -Xqc 'CREATE DATABASE smith' -c 'CREATE ROLE smith LOGIN' -c "ALTER ROLE smith PASSWORD '$PGPASSWORD'"
+export PGDATABASE=smith
+psql -Xqv ON_ERROR_STOP=1 -c 'CREATE EXTENSION pg_revops' -f "$WORK/tree/docs/reference/sample.sql" >/dev/null
+log=$(psql -XAtc 'SHOW data_directory')
+log=$(ls /var/log/postgresql/*regress* "$log"/../../log/* "$log"/log/* 2>/dev/null | head -1) || true
+for role in admin app reader; do
+	psql -Xqc "REVOKE revops_admin, revops_app, revops_reader FROM smith" 2>/dev/null
+	psql -Xqc "GRANT revops_$role TO smith"
+	echo "as revops_$role, seed $SQLSMITH_SEED"
+	timeout -s INT "$SQLSMITH_SECONDS" sqlsmith --target="host=$PGHOST port=$PGPORT user=smith password=$PGPASSWORD dbname=smith options='-c statement_timeout=2s'" \
+		--seed="$SQLSMITH_SEED" >"$WORK/smith.$role" 2>&1 || true
+	grep -aE '^queries|^index|AST' "$WORK/smith.$role" | tail -2 || true
+	psql -XAtc "SELECT 'the database answers'"
+done
+cp "$log" "$WORK/server.log"
+END
+chown postgres: "$work/run.sh"
+as_postgres pg_virtualenv -v "$PGV" -o shared_preload_libraries=pg_revops -o log_line_prefix='%p %e ' -o log_min_error_statement=error bash "$work/run.sh"
+[ -s "$work/server.log" ] || die "There is no server log to look at."
+printf '%s lines in the log, %s errors\n' "$(wc -l <"$work/server.log")" "$(grep -c 'ERROR:' "$work/server.log" || true)"
+if grep -aE -A6 ' XX[0-9A-Z]{3} |PANIC:|TRAP:|terminated by signal' "$work/server.log" | head -200 | tee "$work/bad" | grep .; then
+	die "See above: a crash, or an error that should have been another."
+fi
+echo "No crash, no internal error."
