@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('health');
-$node->init;
+$node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', "revops.naptime = '100ms'\n");
 $node->start;
 sub sql { return $node->safe_psql('postgres', $_[0]); }
@@ -91,5 +91,15 @@ SKIP:
 	sql("INSERT INTO cron.job_run_details (jobid, runid, status, start_time) SELECT jobid, 1000001, 'succeeded', now() FROM cron.job WHERE jobname = 'revops retention'");
 	is(check('jobs'), 't', 'the next one did not: good');
 }
+
+# a standby answers too, and misses no worker
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('health_standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+is($standby->safe_psql('postgres', "SELECT string_agg(check_name, ', ') FROM revops.health() WHERE NOT ok AND check_name IN ('preload', 'worker', 'lag', 'epoch', 'version')"),
+	'', 'on a standby nothing is missed');
+like($standby->safe_psql('postgres', "SELECT detail FROM revops.health() WHERE check_name = 'worker'"), qr/standby/, 'and the check of the worker says why');
+$standby->stop;
 $node->stop;
 done_testing();
