@@ -16,6 +16,7 @@
 #define MAX_CG			250
 #define CHECK_ROWS		65535	/* a mask */
 #define SAMPLE_ROWS		30000
+#define REFACTOR_ROUNDS	15
 #define MOST_DENSE		1200	/* weights, for a Hessian */
 
 /* The row's score. */
@@ -277,6 +278,7 @@ LogitSolve(const LogitProblem *p, double *w, double tolerance, int *steps)
 	bool		dense = m <= MOST_DENSE;
 	double	   *factor = dense ? MemoryContextAllocHuge(CurrentMemoryContext, (size_t) m * m * sizeof(double)) : NULL;
 	bool		factored = false;
+	int			rounds = 0;		/* of conjugate gradients, in the last step */
 	double		f;
 	int			it;
 
@@ -314,7 +316,7 @@ LogitSolve(const LogitProblem *p, double *w, double tolerance, int *steps)
 			g[j] += p->penalty[j] * w[j];
 			diag[j] += p->penalty[j];
 		}
-		if (dense && (!factored || p->n <= SAMPLE_ROWS))
+		if (dense && (!factored || rounds > REFACTOR_ROUNDS))
 		{
 			factored = Factor(p, h, factor);
 			dense = factored;
@@ -329,7 +331,7 @@ LogitSolve(const LogitProblem *p, double *w, double tolerance, int *steps)
 		Precondition(factored ? factor : NULL, diag, m, r, z);
 		memcpy(q, z, m * sizeof(double));
 		rz = rz0 = Dot(r, z, m);
-		for (int k = 0; k < MAX_CG && rz > Max(1e-4 * rz0, 1e-16); k++)
+		for (rounds = 0; rounds < MAX_CG && rz > Max(1e-4 * rz0, 1e-16); rounds++)
 		{
 			double		alpha;
 			double		rz2;

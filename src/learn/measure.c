@@ -3,9 +3,15 @@
  *	  How good predictions are, and what makes their probabilities true.
  *
  * Calibration is Platt's (1999), on log-odds: log-odds = scale * score + shift. It is not isotonic regression, which would break the sum
- * that an explanation is. A prior draws the scale to 1, so that few rows held out do not turn a model around.
+ * that an explanation is. Priors draw the scale to 1 and the shift to none, so that few rows held out do not turn a model around.
  */
 #include "learn/predict.h"
+
+#include "miscadmin.h"
+
+/* precisions of the priors: as if so much were known already */
+#define PRIOR_SCALE		10
+#define PRIOR_SHIFT		100
 
 static int
 ScoredCmp(const void *a, const void *b)
@@ -111,48 +117,54 @@ MeasureAll(Scored *p, int n, Measure *m)
 	}
 }
 
-/* Newton's method in two variables, on log-odds. */
+/* Newton's method in two variables: log-odds = a * (score - mean) + c, with priors that a is 1 and c the mean. */
 void
 PlattFit(const Scored *s, int n, double *scale, double *shift)
 {
+	double		mean = 0;
 	double		a = 1,
-				b = 0;
+				c;
 
-	for (int it = 0; it < 50; it++)
+	for (int i = 0; i < n; i++)
+		mean += s[i].score / n;
+	c = mean;
+	for (int it = 0; it < 100; it++)
 	{
-		double		ga = a - 1,
-					gb = 0,
-					haa = 1,
-					hab = 0,
-					hbb = 1e-9,
+		double		ga = PRIOR_SCALE * (a - 1),
+					gc = PRIOR_SHIFT * (c - mean),
+					haa = PRIOR_SCALE,
+					hac = 0,
+					hcc = PRIOR_SHIFT,
 					det,
 					da,
-					db;
+					dc;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
 		{
-			double		p = Sigmoid(a * s[i].score + b);
+			double		z = s[i].score - mean;
+			double		p = Sigmoid(a * z + c);
 			double		e = p - s[i].label;
 			double		h = p * (1 - p);
 
-			ga += e * s[i].score;
-			gb += e;
-			haa += h * s[i].score * s[i].score;
-			hab += h * s[i].score;
-			hbb += h;
+			ga += e * z;
+			gc += e;
+			haa += h * z * z;
+			hac += h * z;
+			hcc += h;
 		}
-		det = haa * hbb - hab * hab;
-		da = (hbb * ga - hab * gb) / det;
-		db = (haa * gb - hab * ga) / det;
+		det = haa * hcc - hac * hac;
+		da = (hcc * ga - hac * gc) / det;
+		dc = (haa * gc - hac * ga) / det;
 		/* a step that is too long would overshoot */
 		da = Min(Max(da, -1), 1);
-		db = Min(Max(db, -2), 2);
+		dc = Min(Max(dc, -2), 2);
 		a -= da;
-		b -= db;
-		if (fabs(da) + fabs(db) < 1e-10)
+		c -= dc;
+		if (fabs(da) + fabs(dc) < 1e-10)
 			break;
 	}
 	/* a model that is wrong on what it has not seen says nothing, not the opposite */
 	*scale = isfinite(a) ? Min(Max(a, 0), 100) : 1;
-	*shift = isfinite(b) ? Min(Max(b, -50), 50) : 0;
+	*shift = isfinite(c) ? Min(Max(c - *scale * mean, -100), 100) : 0;
 }

@@ -1,5 +1,5 @@
 # predict.sh: yes-or-no questions over a million rows of 20 columns: training against scikit-learn, rows predicted a second; run.sh sources it,
-# as its part "predict". The comparison is left out where python3-sklearn is not there. One core each.
+# as its part "predict". The comparison is left out where python3-sklearn is not there. CPU seconds, one core each.
 n=$(scaled 1000000)
 sql -v n="$n" <<'S' >/dev/null
 SELECT setseed(0.42);
@@ -14,27 +14,26 @@ S
 sql -c "\\copy (SELECT label::int, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, c1, c2, c3, c4, c5, c6 FROM bench.many) TO '$dir/many.csv' CSV" \
 	-c "ALTER TABLE bench.many ALTER c1 TYPE text, ALTER c2 TYPE text, ALTER c3 TYPE text, ALTER c4 TYPE text, ALTER c5 TYPE text, ALTER c6 TYPE text" \
 	-c "VACUUM ANALYZE bench.many"
-train() { sql -c "SELECT revops.train('many', 'predict', 'SELECT * FROM bench.many', options => '$1')"; }
-# rows a second, after the model is loaded
+# CPU seconds of the backend for a statement, after another one: the clock would measure what else the machine does
+ticks="SELECT split_part(s, ' ', 14)::bigint + split_part(s, ' ', 15)::bigint AS t FROM pg_read_file('/proc/self/stat') s"
+spent() {
+	sql -c "SET max_parallel_workers_per_gather = 0" -c "$1" -c "$ticks" -c "$2" -c "$ticks" | awk -v hz="$(getconf CLK_TCK)" '{ v[NR] = $1 } END { printf "%.3f", (v[NR] - v[NR - 2]) / hz }'
+}
+train() { spent "SELECT 1" "SELECT revops.train('many', 'predict', 'SELECT * FROM bench.many', options => '$1')"; }
 predict_speed() {
-	sql -f - <<'S' | tail -1
-SET max_parallel_workers_per_gather = 0;
-SELECT sum(revops.predict('many', m)) AS p FROM bench.many m LIMIT 1 \gset
-SELECT clock_timestamp() AS t \gset
-SELECT sum(revops.predict('many', m)) AS p FROM bench.many m \gset
-SELECT round((SELECT count(*) FROM bench.many) / extract(epoch FROM clock_timestamp() - :'t'));
-S
+	local q="SELECT sum(revops.predict('many', m)) FROM bench.many m"
+	awk -v n="$n" -v s="$(spent "$q" "$q")" 'BEGIN { printf "%d", n / s }'
 }
 ours=() fixed=() theirs=() rate=()
 for ((i = 1; i <= rounds; i++)); do
-	ours+=("$(seconds train '{}')")
-	fixed+=("$(seconds train '{"bins": 20, "strength": 3, "interactions": 0, "held_out": 0}')")
+	ours+=("$(train '{}')")
+	fixed+=("$(train '{"bins": 20, "strength": 3, "interactions": 0, "held_out": 0}')")
 	if /usr/bin/python3 -c 'import sklearn' 2>/dev/null; then
 		read -r t f l < <(/usr/bin/python3 -W ignore "$here/predict.py" "$dir/many.csv" 20 lbfgs)
 		theirs+=("$t")
 	fi
 	rate+=("$(predict_speed)")
-	say "predict, round $i: train ${ours[-1]} s, with fixed settings ${fixed[-1]} s, scikit-learn ${theirs[-1]:--} s; ${rate[-1]} rows/s"
+	say "predict, round $i: train ${ours[-1]} CPU s, with fixed settings ${fixed[-1]} s, scikit-learn ${theirs[-1]:--} s; ${rate[-1]} rows/s"
 done
 o=$(median "${ours[@]}") x=$(median "${fixed[@]}") r=$(median "${rate[@]}")
 if [ ${#theirs[@]} -gt 0 ]; then
@@ -45,5 +44,5 @@ else
 	say "predict: python3-sklearn is not installed: no comparison"
 	row "Training $n rows of 20 columns" "$o s; with fixed settings $x s" - 0
 fi
-row "Rows predicted a second, one core" "$r" ">= 500,000" "$r" ">=" 500000
+row "Rows predicted in a CPU second" "$r" ">= 500,000" "$r" ">=" 500000
 sql -c "DROP TABLE bench.many" -c "DELETE FROM revops.model_version" -c "DELETE FROM revops.model" >/dev/null
