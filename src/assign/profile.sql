@@ -44,8 +44,9 @@ SELECT pg_catalog.pg_extension_config_dump('revops.account_profile', '');
 SELECT pg_catalog.pg_extension_config_dump('revops.rep_profile', '');
 SELECT pg_catalog.pg_extension_config_dump('revops.unit_profile', '');
 
-CREATE FUNCTION revops.account_features(account text, OUT features text[], OUT weights float8[])
-LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- with a body of names that are already resolved, so that it can be inlined where it is called for a million customers
+CREATE FUNCTION revops.account_features(account text) RETURNS TABLE (features text[], weights float8[])
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 BEGIN ATOMIC
     SELECT array_agg(f.feature ORDER BY f.feature), array_agg(f.weight ORDER BY f.feature)
     FROM revops.account a
     CROSS JOIN LATERAL (
@@ -65,25 +66,27 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog,
               ORDER BY revops.decayed(s.rank, n.half_life, revops.now()) DESC, s.intent LIMIT 3) i
     ) f
     WHERE a.account = $1 COLLATE "C"
-$$;
+    GROUP BY a.account;
+END;
 COMMENT ON FUNCTION revops.account_features(text) IS
 'What a customer''s vector is made of: industry 1, segment 0.8, territory 0.8, properties.products 0.8 together, its three hottest intents 0.6 together (as a length, not as a sum)';
 
 CREATE FUNCTION revops.refresh_profiles() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+    SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
     changed bigint := 0;
     n       bigint;
 BEGIN
-    -- two at once would write the same rows
+    -- two at once would write the same rows. Tables that are being filled are reached by their index, not read again for each row
     PERFORM pg_advisory_xact_lock('revops.account_profile'::regclass::oid::int, 1);
     DELETE FROM revops.account_profile p WHERE NOT EXISTS (SELECT FROM revops.account a WHERE a.account = p.account);
     INSERT INTO revops.account_profile AS p (account, vector)
     SELECT v.account, v.vector
     FROM (SELECT a.account, revops.profile_vector(f.features, f.weights) AS vector
-          FROM revops.account a CROSS JOIN LATERAL revops.account_features(a.account) f) v
-    LEFT JOIN revops.account_profile o ON o.account = v.account
-    WHERE v.vector IS NOT NULL AND o.vector IS DISTINCT FROM v.vector
+          FROM revops.account a CROSS JOIN LATERAL revops.account_features(a.account) f OFFSET 0) v
+    WHERE v.vector IS NOT NULL
+      AND v.vector IS DISTINCT FROM (SELECT o.vector FROM revops.account_profile o WHERE o.account = v.account)
     ON CONFLICT (account) DO UPDATE SET vector = excluded.vector;
     GET DIAGNOSTICS changed = ROW_COUNT;
 
@@ -92,8 +95,8 @@ BEGIN
     FROM revops.account a JOIN revops.account_profile p USING (account) WHERE a.owner IS NOT NULL GROUP BY a.owner;
     DELETE FROM revops.rep_profile p WHERE NOT EXISTS (SELECT FROM pg_temp.fresh_profile f WHERE f.rep = p.rep AND f.vector IS NOT NULL);
     INSERT INTO revops.rep_profile AS p (rep, customers, vector)
-    SELECT f.rep, f.customers, f.vector FROM pg_temp.fresh_profile f LEFT JOIN revops.rep_profile o ON o.rep = f.rep
-    WHERE f.vector IS NOT NULL AND (o.customers, o.vector) IS DISTINCT FROM (f.customers, f.vector)
+    SELECT f.rep, f.customers, f.vector FROM pg_temp.fresh_profile f
+    WHERE f.vector IS NOT NULL AND NOT EXISTS (SELECT FROM revops.rep_profile o WHERE o.rep = f.rep AND o.customers = f.customers AND o.vector = f.vector)
     ON CONFLICT (rep) DO UPDATE SET customers = excluded.customers, vector = excluded.vector;
     GET DIAGNOSTICS n = ROW_COUNT;
     changed := changed + n;
@@ -104,8 +107,8 @@ BEGIN
     FROM revops.rep r JOIN revops.rep_profile p USING (rep) WHERE r.unit IS NOT NULL GROUP BY r.unit;
     DELETE FROM revops.unit_profile p WHERE NOT EXISTS (SELECT FROM pg_temp.fresh_profile f WHERE f.unit = p.unit AND f.vector IS NOT NULL);
     INSERT INTO revops.unit_profile AS p (unit, customers, vector)
-    SELECT f.unit, f.customers, f.vector FROM pg_temp.fresh_profile f LEFT JOIN revops.unit_profile o ON o.unit = f.unit
-    WHERE f.vector IS NOT NULL AND (o.customers, o.vector) IS DISTINCT FROM (f.customers, f.vector)
+    SELECT f.unit, f.customers, f.vector FROM pg_temp.fresh_profile f
+    WHERE f.vector IS NOT NULL AND NOT EXISTS (SELECT FROM revops.unit_profile o WHERE o.unit = f.unit AND o.customers = f.customers AND o.vector = f.vector)
     ON CONFLICT (unit) DO UPDATE SET customers = excluded.customers, vector = excluded.vector;
     GET DIAGNOSTICS n = ROW_COUNT;
     DROP TABLE pg_temp.fresh_profile;

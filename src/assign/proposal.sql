@@ -132,7 +132,7 @@ COMMENT ON FUNCTION revops.solve_proposal(bigint) IS 'Solves the rows of a propo
 
 CREATE FUNCTION revops.propose_assignments(scope text DEFAULT NULL, fairness float8 DEFAULT 0.25, switch_cost float8 DEFAULT 0.3, candidates int DEFAULT 20)
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET max_parallel_workers_per_gather = 0 AS $$
 #variable_conflict use_column
 DECLARE
     which   CONSTANT text COLLATE "C" := propose_assignments.scope;

@@ -4,8 +4,11 @@ CREATE FUNCTION revops.stand_in(rep text, account text, extra jsonb DEFAULT '{}'
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT r.rep
     FROM (
-        -- who may matter: the rep's unit, the owner of the customer, and whoever has worked for it
+        -- who may matter: the rep's unit, others of its territory, the owner of the customer, and whoever has worked for it
         SELECT u.rep FROM revops.rep w JOIN revops.rep u ON u.unit = w.unit WHERE w.rep = $1 COLLATE "C"
+        UNION
+        (SELECT u.rep FROM revops.rep w JOIN revops.unit x ON x.unit = w.unit JOIN revops.unit y ON y.territory = x.territory JOIN revops.rep u ON u.unit = y.unit
+         WHERE w.rep = $1 COLLATE "C" ORDER BY u.rep LIMIT 200)
         UNION
         SELECT o.owner FROM revops.account o WHERE o.account = $2 COLLATE "C" AND o.owner IS NOT NULL
         UNION
@@ -24,12 +27,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
       AND (r.capacity IS NULL OR l.cards < r.capacity)
       AND (a.account IS NULL OR revops.may(r.rep, 'own', a.account))
       AND (a.languages IS NULL OR a.languages = '{}' OR r.languages && a.languages)
-    ORDER BY coalesce(r.rep = a.owner, false) DESC, f.known / (1 + f.known) + coalesce(revops.profile_similarity(rp.vector, ap.vector), 0) DESC, l.cards,
+    ORDER BY coalesce(r.rep = a.owner, false) DESC, f.known / (1 + f.known) + coalesce((r.unit = (SELECT w.unit FROM revops.rep w WHERE w.rep = $1 COLLATE "C"))::int * 0.25, 0) + coalesce(revops.profile_similarity(rp.vector, ap.vector), 0) DESC, l.cards,
              hashtextextended(r.rep, hashtextextended(coalesce($2, ''), 0)), r.rep
     LIMIT 1
 $$;
 COMMENT ON FUNCTION revops.stand_in(text, text, jsonb) IS
-'Who is free, present and permitted, and speaks the customer''s language: its owner, or else who of the rep''s unit, or of those who have worked for it, knows and suits it best; extra: cards to add to those that a rep has. NULL: nobody';
+'Who is free, present and permitted, and speaks the customer''s language: its owner, or else who of the rep''s unit, of its territory or of those who have worked for the customer knows and suits it best (who is of the unit has a start of 0.25); extra: cards to add to those that a rep has. NULL: nobody';
 
 CREATE FUNCTION revops.cover_moments(moments uuid[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER

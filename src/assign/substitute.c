@@ -761,6 +761,9 @@ revops_substitute_units(PG_FUNCTION_ARGS)
 	/* long lists of names are no help to the planner, and dear */
 	(void) set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	/* nor are other processes, for what takes milliseconds */
+	(void) set_config_option("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	LoadCase(c, PG_GETARG_DATUM(0));
 	LoadCandidates(c);
 	nunits = LikelyUnits(c, size, &units);

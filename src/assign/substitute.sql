@@ -55,7 +55,7 @@ COMMENT ON FUNCTION revops.similar_units(bytea, int) IS 'The units whose custome
 CREATE FUNCTION revops.substitution_known(lost text[], customers text[])
 RETURNS TABLE (rep text, points float8, served bigint)
 LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off ROWS 1000 AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET max_parallel_workers_per_gather = 0 ROWS 1000 AS $$
     SELECT x.rep, sum(x.points), count(x.account)
     FROM (
         SELECT s.rep, s.account, revops.decayed(s.rank, h.half_life, revops.now()) AS points
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION revops.substitution_known(text[], text[]) IS
 CREATE FUNCTION revops.substitution_candidates(lost text[], customers text[], vector bytea, skills text[], levels int[], known text[])
 RETURNS TABLE (rep text, unit text, whole boolean, similarity float8, room bigint, languages text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off ROWS 500 AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET max_parallel_workers_per_gather = 0 ROWS 500 AS $$
 #variable_conflict use_column
 DECLARE
     at      CONSTANT timestamptz := revops.now();
@@ -221,7 +221,8 @@ BEGIN
     VALUES (whom, activate_substitution.plan ->> 'unit', team, activate_substitution.plan, activate_substitution.until)
     RETURNING substitution_id INTO id;
 
-    -- each customer to a member who may own it and has room: who knows it best, then whose customers are most like it, then who got the fewest.
+    -- each customer to a member who may own it and has room: who speaks its language, has the skills that it
+    -- requires, knows it best, has got less than an even share, has customers like it.
     -- The dearest first, so that what is left over, if anything, is small
     PERFORM FROM revops.account x WHERE x.owner = ANY (case_.lost) ORDER BY x.account FOR UPDATE;
     CREATE TEMP TABLE handover ON COMMIT DROP AS
@@ -240,6 +241,8 @@ BEGIN
         FROM pg_temp.handover h LEFT JOIN revops.service s ON s.account = a.account AND s.rep = h.rep
         WHERE (h.room IS NULL OR h.got < h.room) AND revops.may(h.rep, 'own', a.account)
         ORDER BY a.languages IS NULL OR a.languages = '{}' OR coalesce(h.languages && a.languages, false) DESC,
+                 (SELECT count(*) FROM revops.account_need d WHERE d.account = a.account AND d.required
+                  AND NOT EXISTS (SELECT FROM revops.rep_skill k WHERE k.rep = h.rep AND k.skill = d.skill AND k.level >= d.level)),
                  s.rank DESC NULLS LAST, h.got / greatest(case_.total / cardinality(team), 1),
                  coalesce(revops.profile_similarity(h.vector, a.vector), 0) DESC, h.got, h.rep
         LIMIT 1;

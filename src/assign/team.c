@@ -242,7 +242,7 @@ Bound(const Search *s, int from, int j, double value, double pairs, uint64 cover
 	const float *have = &s->best_level[(size_t) j * s->p->nskills],
 			   *later = &s->later_level[(size_t) from * s->p->nskills];
 
-	if (left > s->n - from || (s->p->needed & ~(covered | s->later_covers[from])) != 0 ||
+	if (left > s->n - from || (s->p->needed & ~(covered | (left > 0 ? s->later_covers[from] : 0))) != 0 ||
 		room + s->later_room[(size_t) from * (s->k + 1) + left] < s->p->room_needed)
 		return -1;
 	for (int i = 0; i < s->p->nskills; i++)
