@@ -328,6 +328,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
            ('revops process', '* * * * *', 'SELECT revops.process() WHERE NOT EXISTS (SELECT FROM revops.worker_stats() WHERE pid IS NOT NULL)')
 $$;
 COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, models kept up, the day''s win probabilities, suggestions for fields, and process() where no worker runs';
+           ('revops people', '37 * * * *', 'SELECT revops.refresh_collaboration(), revops.refresh_profiles()'),
+COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, collaboration and profiles of people, and process() where no worker runs';
 
 CREATE FUNCTION revops.need_cron() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -375,7 +377,7 @@ BEGIN
     RETURN QUERY SELECT c.jobname::text, c.schedule, c.command FROM cron.job c
                  WHERE c.jobname IN (SELECT l.job FROM revops.job_list() l) AND c.database = current_database() ORDER BY 1;
 END $$;
-COMMENT ON FUNCTION revops.schedule_jobs() IS 'Have pg_cron make partitions ahead, drop expired ones, and run process() each minute while no worker runs. Twice changes nothing; times that somebody changed stay. Returns the jobs';
+COMMENT ON FUNCTION revops.schedule_jobs() IS 'Have pg_cron make partitions ahead, drop expired ones, count collaboration and refresh profiles, and run process() each minute while no worker runs. Twice changes nothing; times that somebody changed stay. Returns the jobs';
 
 CREATE FUNCTION revops.unschedule_jobs() RETURNS int
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
