@@ -62,8 +62,10 @@ DECLARE
 BEGIN
     FOREACH t IN ARRAY ARRAY['signal', 'intent', 'intent_publication', 'moment_rule', 'playbook', 'playbook_level', 'playbook_plan', 'calendar', 'model', 'model_version',
                              'territory', 'unit', 'rep', 'duty', 'permission', 'absence', 'skill', 'rep_skill', 'competitor', 'answer_pack', 'pipeline', 'pipeline_stage',
-                             'pipeline_move', 'stage_model', 'calibration', 'proposal', 'proposal_change', 'substitution', 'attached_table'] LOOP
+                             'pipeline_move', 'stage_model', 'calibration', 'proposal', 'proposal_change', 'substitution'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON revops.%I FOR EACH ROW EXECUTE FUNCTION revops.audit()', t);
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.%I FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
     END LOOP;
+    -- its row also counts what was applied
+    CREATE TRIGGER audit AFTER INSERT OR DELETE ON revops.attached FOR EACH ROW EXECUTE FUNCTION revops.audit();
 END $$;

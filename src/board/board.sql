@@ -324,12 +324,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
            ('revops retention', '43 2 * * *', 'SELECT revops.drop_expired_partitions()'),
            ('revops models', '11 3 * * *', 'SELECT * FROM revops.calibrate_models()'),
            ('revops win probability', '7 0 * * *', 'SELECT revops.record_win_probability()'),
+           ('revops people', '37 * * * *', 'SELECT revops.refresh_collaboration(), revops.refresh_profiles()'),
            ('revops suggestions', '* * * * *', 'SELECT revops.suggest_fields()'),
            ('revops process', '* * * * *', 'SELECT revops.process() WHERE NOT EXISTS (SELECT FROM revops.worker_stats() WHERE pid IS NOT NULL)')
 $$;
-COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, models kept up, the day''s win probabilities, suggestions for fields, and process() where no worker runs';
+COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, models kept up, the day''s win probabilities, collaboration and profiles of people, suggestions for fields, and process() where no worker runs';
            ('revops people', '37 * * * *', 'SELECT revops.refresh_collaboration(), revops.refresh_profiles()'),
-COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, collaboration and profiles of people, and process() where no worker runs';
 
 CREATE FUNCTION revops.need_cron() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -377,7 +377,7 @@ BEGIN
     RETURN QUERY SELECT c.jobname::text, c.schedule, c.command FROM cron.job c
                  WHERE c.jobname IN (SELECT l.job FROM revops.job_list() l) AND c.database = current_database() ORDER BY 1;
 END $$;
-COMMENT ON FUNCTION revops.schedule_jobs() IS 'Have pg_cron make partitions ahead, drop expired ones, count collaboration and refresh profiles, and run process() each minute while no worker runs. Twice changes nothing; times that somebody changed stay. Returns the jobs';
+COMMENT ON FUNCTION revops.schedule_jobs() IS 'Have pg_cron make partitions ahead, drop expired ones, keep models, win probabilities, profiles and suggestions up, and run process() each minute while no worker runs. Twice changes nothing; times that somebody changed stay. Returns the jobs';
 
 CREATE FUNCTION revops.unschedule_jobs() RETURNS int
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
