@@ -351,8 +351,8 @@ BEGIN
     -- written now, and not by a restore
     INSERT INTO revops.stage_confirmation (opportunity, confirmed_at, stage, previous, pipeline, estimated, probability, estimated_since)
     SELECT f.opportunity, f.recorded_at, f.stage, f.previous, s.pipeline, s.stage, s.probability, s.since
-    FROM fresh f JOIN revops.stage_state s USING (opportunity)
-    WHERE f.origin IN ('person', 'source') AND f.recorded_at = revops.now() AND f.previous IS NOT NULL
+    FROM (SELECT * FROM fresh WHERE origin IN ('person', 'source') AND recorded_at = revops.now() AND previous IS NOT NULL OFFSET 0) f
+    CROSS JOIN LATERAL (SELECT * FROM revops.stage_state x WHERE x.opportunity = f.opportunity OFFSET 0) s
     ON CONFLICT DO NOTHING;
     INSERT INTO revops.stage_request (opportunity) SELECT DISTINCT f.opportunity FROM fresh f WHERE f.origin <> 'calibration';
     RETURN NULL;

@@ -37,6 +37,36 @@ COMMENT ON COLUMN revops.calibration.undone_at IS 'When it was undone; NULL: it 
 COMMENT ON COLUMN revops.calibration.undone_by IS 'By whom';
 SELECT pg_catalog.pg_extension_config_dump('revops.calibration', '');
 
+CREATE FUNCTION revops.stage_proposals(pipeline text, threshold float8)
+RETURNS TABLE (opportunity text, recorded text, estimated text, probability float8, since timestamptz, lag_hours float8, evidence uuid[], evidence_symbols text[],
+    pipeline_of text, model_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10000 AS $$
+    WITH differs AS MATERIALIZED (
+        SELECT s.opportunity, o.stage AS recorded, s.stage, s.probability, s.since, s.seen_at, s.evidence, s.evidence_symbols, s.pipeline, s.model_id
+        FROM revops.stage_state s JOIN revops.opportunity o USING (opportunity)
+        WHERE s.stage IS DISTINCT FROM o.stage COLLATE "C" AND s.probability >= $2 AND o.status = 'open' AND s.seen_at IS NOT NULL
+          AND s.pipeline = coalesce($1, s.pipeline)),
+    last AS (
+        SELECT DISTINCT ON (c.opportunity) c.opportunity, c.before, c.after, c.calibrated_at, c.undone_at
+        FROM revops.calibration c JOIN differs d USING (opportunity) ORDER BY c.opportunity, c.calibrated_at DESC, c.calibration_id),
+    said AS (
+        -- what people set, and since the last calibration
+        SELECT h.opportunity, max(h.recorded_at) AS at,
+               max(h.recorded_at) FILTER (WHERE h.recorded_at >= l.calibrated_at AND h.stage IS DISTINCT FROM l.after) AS overruled_at
+        FROM revops.stage_history h JOIN differs d USING (opportunity) LEFT JOIN last l USING (opportunity)
+        WHERE h.origin NOT IN ('calibration', 'backfill') GROUP BY h.opportunity),
+    clock AS (SELECT revops.now() AS now)
+    SELECT d.opportunity, d.recorded, d.stage, d.probability, d.since, greatest(extract(epoch FROM clock.now - d.since) / 3600, 0)::float8,
+           d.evidence, d.evidence_symbols, d.pipeline, d.model_id
+    FROM clock, differs d LEFT JOIN last l USING (opportunity) LEFT JOIN said s USING (opportunity)
+    WHERE d.seen_at > coalesce(s.at, '-infinity')
+      -- people who overruled a calibration are believed until the estimate has become another one since
+      AND d.since > coalesce(greatest(s.overruled_at, l.undone_at), '-infinity')
+      -- back to what a calibration has left: surer than the first time
+      AND (l.before IS DISTINCT FROM d.stage OR l.undone_at IS NOT NULL OR d.probability >= (1 + $2) / 2)
+$$;
+COMMENT ON FUNCTION revops.stage_proposals(text, float8) IS 'What calibrate_stages() proposes';
+
 CREATE FUNCTION revops.calibrate_stages(pipeline text DEFAULT NULL, threshold float8 DEFAULT 0.9, apply boolean DEFAULT false)
 RETURNS TABLE (opportunity text, recorded text, estimated text, probability float8, since timestamptz, lag_hours float8, evidence uuid[], calibration_id uuid)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -44,7 +74,6 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     named   CONSTANT text := calibrate_stages.pipeline;
     least   CONSTANT float8 := calibrate_stages.threshold;
-    applied CONSTANT boolean := calibrate_stages.apply;
     r       record;
     present text;
 BEGIN
@@ -54,46 +83,26 @@ BEGIN
     IF named IS NOT NULL AND NOT EXISTS (SELECT FROM revops.pipeline p WHERE p.pipeline = named) THEN
         RAISE EXCEPTION 'there is no pipeline "%"', named USING ERRCODE = 'undefined_object', HINT = 'revops.pipeline lists those that are there.';
     END IF;
-    FOR r IN
-        WITH differs AS MATERIALIZED (
-            SELECT s.opportunity, o.stage AS recorded, s.stage, s.probability, s.since, s.seen_at, s.evidence, s.evidence_symbols, s.pipeline, s.model_id
-            FROM revops.stage_state s JOIN revops.opportunity o USING (opportunity)
-            WHERE s.stage IS DISTINCT FROM o.stage COLLATE "C" AND s.probability >= least AND o.status = 'open' AND s.seen_at IS NOT NULL
-              AND s.pipeline = coalesce(named, s.pipeline)),
-        last AS (
-            SELECT DISTINCT ON (c.opportunity) c.opportunity, c.before, c.after, c.calibrated_at, c.undone_at
-            FROM revops.calibration c JOIN differs d USING (opportunity) ORDER BY c.opportunity, c.calibrated_at DESC, c.calibration_id),
-        said AS (
-            -- what people set, and since the last calibration
-            SELECT h.opportunity, max(h.recorded_at) AS at,
-                   max(h.recorded_at) FILTER (WHERE h.recorded_at >= l.calibrated_at AND h.stage IS DISTINCT FROM l.after) AS overruled_at
-            FROM revops.stage_history h JOIN differs d USING (opportunity) LEFT JOIN last l USING (opportunity)
-            WHERE h.origin NOT IN ('calibration', 'backfill') GROUP BY h.opportunity)
-        SELECT d.*, greatest(extract(epoch FROM revops.now() - d.since) / 3600, 0)::float8 AS lag
-        FROM differs d LEFT JOIN last l USING (opportunity) LEFT JOIN said s USING (opportunity)
-        WHERE d.seen_at > coalesce(s.at, '-infinity')
-          -- people who overruled a calibration are believed until the estimate has become another one since
-          AND d.since > coalesce(greatest(s.overruled_at, l.undone_at), '-infinity')
-          -- back to what a calibration has left: surer than the first time
-          AND (l.before IS DISTINCT FROM d.stage OR l.undone_at IS NOT NULL OR d.probability >= (1 + least) / 2)
-        ORDER BY d.opportunity
-    LOOP
+    IF NOT coalesce(calibrate_stages.apply, false) THEN
+        RETURN QUERY SELECT p.opportunity, p.recorded, p.estimated, p.probability, p.since, p.lag_hours, p.evidence, NULL::uuid
+                     FROM revops.stage_proposals(named, least) p;
+        RETURN;
+    END IF;
+    FOR r IN SELECT * FROM revops.stage_proposals(named, least) p ORDER BY p.opportunity LOOP
+        SELECT o.stage INTO present FROM revops.opportunity o WHERE o.opportunity = r.opportunity COLLATE "C" FOR NO KEY UPDATE;
+        -- somebody was faster
+        CONTINUE WHEN NOT FOUND OR present IS DISTINCT FROM r.recorded;
+        PERFORM revops.set_field('opportunity', r.opportunity, 'stage', r.estimated, 'calibration');
+        INSERT INTO revops.calibration AS c (opportunity, pipeline, before, after, probability, estimated_since, evidence, evidence_symbols, model_id, threshold)
+        VALUES (r.opportunity, r.pipeline_of, r.recorded, r.estimated, r.probability, r.since, r.evidence, r.evidence_symbols, r.model_id, least)
+        RETURNING c.calibration_id INTO calibration_id;
         opportunity := r.opportunity;
         recorded := r.recorded;
-        estimated := r.stage;
+        estimated := r.estimated;
         probability := r.probability;
         since := r.since;
-        lag_hours := r.lag;
+        lag_hours := r.lag_hours;
         evidence := r.evidence;
-        calibration_id := NULL;
-        IF applied THEN
-            SELECT o.stage INTO present FROM revops.opportunity o WHERE o.opportunity = r.opportunity FOR NO KEY UPDATE;
-            CONTINUE WHEN NOT FOUND OR present IS DISTINCT FROM r.recorded;
-            PERFORM revops.set_field('opportunity', r.opportunity, 'stage', r.stage, 'calibration');
-            INSERT INTO revops.calibration AS c (opportunity, pipeline, before, after, probability, estimated_since, evidence, evidence_symbols, model_id, threshold)
-            VALUES (r.opportunity, r.pipeline, r.recorded, r.stage, r.probability, r.since, r.evidence, r.evidence_symbols, r.model_id, least)
-            RETURNING c.calibration_id INTO calibration_id;
-        END IF;
         RETURN NEXT;
     END LOOP;
 END $$;
