@@ -179,3 +179,12 @@ DELETE FROM revops.person WHERE person = 'pa';
 DELETE FROM revops.service_week WHERE account = 'ann1';
 DELETE FROM revops.service WHERE account = 'ann1';
 DELETE FROM revops.collaboration WHERE rep IN ('ann', 'cai', 'dan');
+-- the moved clock is the same in parallel workers, whatever it was written in
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET TimeZone = 'Asia/Shanghai';
+SET revops.as_of = '2426-03-02 09:00';
+SELECT count(*) AS wrong FROM pg_class c, pg_attribute a WHERE a.attrelid = c.oid AND revops.now() <> '2426-03-02 09:00+08';
+SET revops.as_of = '2426-03-02 01:00Z';
+SELECT count(*) AS wrong FROM pg_class c, pg_attribute a WHERE a.attrelid = c.oid AND revops.now() <> '2426-03-02 09:00+08';

@@ -13,6 +13,38 @@
 static char *as_of_string = NULL;
 static TimestampTz as_of = DT_NOEND;	/* DT_NOEND: not set */
 
+/*
+ * The same instant, written so that its reading depends on no other setting: a parallel worker reads settings in the order of their names, this
+ * one before TimeZone and timezone_abbreviations. False: out of memory. Years before 1 are left as they are.
+ */
+static bool
+Canonical(char **newval, TimestampTz value)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		text[64];
+	char	   *copy;
+
+	if (timestamp2tm(value, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year < 1)
+		return true;
+	snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d.%06d+00", tm.tm_year, tm.tm_mon, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
+#if PG_VERSION_NUM >= 160000
+	copy = guc_strdup(LOG, text);
+#else
+	copy = strdup(text);
+#endif
+	if (copy == NULL)
+		return false;
+#if PG_VERSION_NUM >= 160000
+	guc_free(*newval);
+#else
+	free(*newval);
+#endif
+	*newval = copy;
+	return true;
+}
+
 /* Parse the setting once, when it is set. */
 static bool
 CheckAsOf(char **newval, void **extra, GucSource source)
@@ -43,6 +75,8 @@ CheckAsOf(char **newval, void **extra, GucSource source)
 			GUC_check_errhint("Give a timestamp with its zone, such as '2026-01-31 09:00+08', or '' for the wall clock.");
 			return false;
 		}
+		if (!Canonical(newval, value))
+			return false;
 	}
 #if PG_VERSION_NUM >= 160000
 	parsed = guc_malloc(LOG, sizeof(TimestampTz));
