@@ -16,8 +16,7 @@ set -eu
 psql -Xqc 'CREATE DATABASE smith' -c 'CREATE ROLE smith LOGIN' -c "ALTER ROLE smith PASSWORD '$PGPASSWORD'"
 export PGDATABASE=smith
 psql -Xqv ON_ERROR_STOP=1 -c 'CREATE EXTENSION pg_revops' -f "$WORK/tree/docs/reference/sample.sql" >/dev/null
-log=$(psql -XAtc 'SHOW data_directory')
-log=$(ls /var/log/postgresql/*regress* "$log"/../../log/* "$log"/log/* 2>/dev/null | head -1) || true
+log=$(pg_lsclusters -h | awk '{ print $NF }' | head -1)
 for role in admin app reader; do
 	psql -Xqc "REVOKE revops_admin, revops_app, revops_reader FROM smith" 2>/dev/null
 	psql -Xqc "GRANT revops_$role TO smith"
