@@ -2,7 +2,6 @@
 -- by hand: no worker may be quicker
 DO $$ BEGIN PERFORM revops.stop_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;
 TRUNCATE revops.event, revops.stage_history, revops.stream_lane, revops.moment, revops.moment_state, revops.intent_state, revops.opportunity;
-
 \set VERBOSITY terse
 SET timezone = 'UTC';
 SET revops.as_of = '2026-03-02 00:00+00';

@@ -329,7 +329,6 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
            ('revops process', '* * * * *', 'SELECT revops.process() WHERE NOT EXISTS (SELECT FROM revops.worker_stats() WHERE pid IS NOT NULL)')
 $$;
 COMMENT ON FUNCTION revops.job_list() IS 'The jobs that revops.schedule_jobs() makes: partitions ahead, retention, models kept up, the day''s win probabilities, collaboration and profiles of people, suggestions for fields, and process() where no worker runs';
-           ('revops people', '37 * * * *', 'SELECT revops.refresh_collaboration(), revops.refresh_profiles()'),
 
 CREATE FUNCTION revops.need_cron() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
