@@ -90,10 +90,14 @@ BEGIN
         INSERT INTO revops.event (opportunity, occurred_at, kind, event_id) VALUES (r.opportunity, r.occurred_at, r.kind, r.event_id);
         n := n + 1;
         IF n % 37 = 0 THEN
+            COMMIT;
             PERFORM revops.process(1 + n % 5);
+            COMMIT;
         END IF;
         IF n = 100 THEN
+            COMMIT;
             PERFORM revops.set_lanes(3);
+            COMMIT;
         END IF;
         IF n = 150 THEN
             -- what the record says is evidence too
