@@ -214,7 +214,8 @@ BEGIN
                 LEFT JOIN LATERAL (SELECT revops.decayed(w.rank, h.half_life, at) AS known FROM revops.service w, revops.collaboration_state h
                                    WHERE w.account = c.account AND w.rep = r.rep) k ON true
                 LEFT JOIN LATERAL (
-                    SELECT sum(CASE WHEN d.required THEN 1 ELSE 0.5 END * least(1, coalesce(d.has, 0) / d.level::float8)) / nullif(sum(CASE WHEN d.required THEN 1 ELSE 0.5 END), 0) AS skill,
+                    SELECT sum(CASE WHEN d.required THEN 1 ELSE 0.5 END * least(1, coalesce(d.has, 0) / d.level::float8))
+                               / nullif(sum(CASE WHEN d.required THEN 1 ELSE 0.5 END), 0) AS skill,
                            bool_and(coalesce(d.has, 0) >= d.level) FILTER (WHERE d.required) AS fit,
                            count(*) FILTER (WHERE NOT d.required AND d.unbroken) AS run
                     FROM (SELECT m.required, m.level, g.level AS has,

@@ -27,7 +27,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
       AND (r.capacity IS NULL OR l.cards < r.capacity)
       AND (a.account IS NULL OR revops.may(r.rep, 'own', a.account))
       AND (a.languages IS NULL OR a.languages = '{}' OR r.languages && a.languages)
-    ORDER BY coalesce(r.rep = a.owner, false) DESC, f.known / (1 + f.known) + coalesce((r.unit = (SELECT w.unit FROM revops.rep w WHERE w.rep = $1 COLLATE "C"))::int * 0.25, 0) + coalesce(revops.profile_similarity(rp.vector, ap.vector), 0) DESC, l.cards,
+    ORDER BY coalesce(r.rep = a.owner, false) DESC, f.known / (1 + f.known)
+             + coalesce((r.unit = (SELECT w.unit FROM revops.rep w WHERE w.rep = $1 COLLATE "C"))::int * 0.25, 0)
+             + coalesce(revops.profile_similarity(rp.vector, ap.vector), 0) DESC, l.cards,
              hashtextextended(r.rep, hashtextextended(coalesce($2, ''), 0)), r.rep
     LIMIT 1
 $$;
