@@ -32,7 +32,7 @@ chown postgres: "$work/run.sh"
 as_postgres pg_virtualenv -v "$PGV" -o shared_preload_libraries=pg_revops -o log_line_prefix='%p %e ' -o log_min_error_statement=error bash "$work/run.sh"
 [ -s "$work/server.log" ] || die "There is no server log to look at."
 printf '%s lines in the log, %s errors\n' "$(wc -l <"$work/server.log")" "$(grep -c 'ERROR:' "$work/server.log" || true)"
-if grep -aE -A6 ' XX[0-9A-Z]{3} |PANIC:|TRAP:|terminated by signal' "$work/server.log" | head -200 | tee "$work/bad" | grep .; then
+if grep -aE -A6 ' XX[0-9A-Z]{3} (ERROR|FATAL):|PANIC:|TRAP:|terminated by signal' "$work/server.log" | head -200 | tee "$work/bad" | grep .; then
 	die "See above: a crash, or an error that should have been another."
 fi
 echo "No crash, no internal error."
