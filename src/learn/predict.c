@@ -243,7 +243,8 @@ InputName(const PredictBlob *blob, int i)
 static const char *
 InputValue(const PredictBlob *blob, int i, const RowPlan *plan)
 {
-	static const char *const month[] = {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"};
+	static const char *const month[] = {"January", "February", "March", "April", "May", "June", "July",
+	"August", "September", "October", "November", "December"};
 	static const char *const weekday[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
 	const PredictInput *in = PREDICT_INPUTS(blob) + i;
 	int			a = plan->attribute[in->column];

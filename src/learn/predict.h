@@ -4,7 +4,7 @@
  *
  * Pure: bin.c (a column's values as a few codes), logit.c (logistic regression over codes), measure.c (how good, and calibration),
  * predict_blob.c (the stored form, scoring, contributions). trees.c has libxgboost grow trees over the same codes. SQL faces: predict_train.c
- * and predict.c; predict_gather.c reads the examples, row.c a row's values.
+ * and predict.c; predict_gather.c reads the examples, predict_choose.c decides on settings, row.c reads a row's values.
  *
  * A row becomes one code for each input; code 0 is a missing value. An input is a column, or a part of a time: month, weekday, hour. A
  * term gives each code of an input, or each pair of levels of two inputs, a weight: score = intercept + the weights of the row's codes.

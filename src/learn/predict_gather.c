@@ -166,7 +166,8 @@ PredictOptionsRead(PredictOptions *o, Datum jsonb)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("revops.train() has no option \"%s\" for the task 'predict'", key),
-					 errhint("The options are time, group, exclude, trees, leak, bins, strength, interactions, max_categories, min_category, min_group, held_out, seed, rounds, depth and rate.")));
+					 errhint("The options are time, group, exclude, trees, leak, bins, strength, interactions, max_categories, "
+							 "min_category, min_group, held_out, seed, rounds, depth and rate.")));
 	}
 	o->bins = value[OPT_BINS];
 	if (o->bins == 1)
