@@ -89,6 +89,15 @@ SELECT count(*) FROM revops.my_account WHERE account LIKE 'access-%';
 RESET search_path;
 SELECT * FROM revops.claim_tasks('access-wu');
 RESET ROLE;
+-- a role that one is a member of shows no more, nor does a function of that role; a role that is another rep's shows what that rep sees
+SET SESSION AUTHORIZATION access_li;
+SET ROLE revops_reader;
+SELECT revops.current_rep(), revops.sees_all(), seen FROM access_seen;
+CREATE FUNCTION pg_temp.count_accounts() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$ SELECT count(*) FROM revops.my_account WHERE account LIKE 'access-%' $$;
+SET ROLE revops_app;
+SELECT pg_temp.count_accounts() AS accounts;
+SELECT * FROM revops.claim_tasks('access-wu');
+RESET SESSION AUTHORIZATION;
 DO $$
 DECLARE
     other bigint := (SELECT t.task_id FROM revops.task t WHERE t.person = 'access-p3');

@@ -52,16 +52,22 @@ ActAsBefore(const Asker *asker)
 	SetUserIdAndSecContext(asker->role, asker->context);
 }
 
-/* What a plan says of a role's name, in the caller's memory. */
+/*
+ * The rep of a role, in the caller's memory: the one whose login it is, or else, where it is no rep's, the one whose login began the session.
+ * So no rep gets rid of what bounds them by SET ROLE to a role they are a member of, nor by a function that such a role owns.
+ */
 static text *
 RepOf(SqlPlan *plan, Oid role)
 {
 	MemoryContext context = CurrentMemoryContext;
+	Datum		values[2];
 	Asker		asker;
 	text	   *rep = NULL;
 
+	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	ActAsOwner(&asker, role);
-	if (SqlRun(plan, &asker.login, NULL) > 0)
+	values[0] = asker.login;
+	if (SqlRun(plan, values, NULL) > 0)
 	{
 		bool		null;
 		Datum		d = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
@@ -73,10 +79,13 @@ RepOf(SqlPlan *plan, Oid role)
 	return rep;
 }
 
+#define REP_OF_LOGINS \
+	"(SELECT r.rep FROM revops.rep r WHERE r.login IN ($1 COLLATE \"C\", $2 COLLATE \"C\") ORDER BY r.login <> $1 COLLATE \"C\" LIMIT 1)"
+
 Datum
 revops_current_rep(PG_FUNCTION_ARGS)
 {
-	static SqlPlan plan = {"SELECT r.rep FROM revops.rep r WHERE r.login = $1 COLLATE \"C\"", 1, {TEXTOID}};
+	static SqlPlan plan = {"SELECT r.rep FROM " REP_OF_LOGINS " r", 2, {TEXTOID, TEXTOID}};
 	text	   *rep = RepOf(&plan, GetUserId());
 
 	if (rep == NULL)
@@ -84,20 +93,27 @@ revops_current_rep(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(rep);
 }
 
+/* Whether no rep bounds a role whatever its login: superusers, administrators, and the owner of our tables, as whom our functions run. */
+static bool
+IsUnbound(Oid role)
+{
+	Oid			admin = get_role_oid("revops_admin", true);
+	Oid			table = RevopsRelid("rep");
+
+	return superuser_arg(role) || (OidIsValid(admin) && has_privs_of_role(role, admin)) ||
+		(OidIsValid(table) && REVOPS_OWNS_RELATION(table, role));
+}
+
 /*
- * The rep whose sight bounds a role; NULL: none. That is so for administrators, for roles that are no rep's (an application, a report: their
- * grants bound them) and for reps who may see everything.
+ * The rep whose sight bounds a role; NULL: none. That is so for administrators, for roles that are no rep's in sessions that are no rep's (an
+ * application, a report: their grants bound them) and for reps who may see everything.
  */
 static text *
 BoundRep(Oid role)
 {
-	static SqlPlan plan = {
-		"SELECT r.rep FROM revops.rep r WHERE r.login = $1 COLLATE \"C\" AND NOT revops.rep_sees_all(r.rep)", 1, {TEXTOID}};
-	Oid			admin = get_role_oid("revops_admin", true);
+	static SqlPlan plan = {"SELECT r.rep FROM " REP_OF_LOGINS " r WHERE NOT revops.rep_sees_all(r.rep)", 2, {TEXTOID, TEXTOID}};
 
-	if (superuser_arg(role) || (OidIsValid(admin) && has_privs_of_role(role, admin)))
-		return NULL;
-	return RepOf(&plan, role);
+	return IsUnbound(role) ? NULL : RepOf(&plan, role);
 }
 
 Datum

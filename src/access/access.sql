@@ -116,11 +116,11 @@ COMMENT ON FUNCTION revops.rep_sees(text, int, text) IS 'Whether a rep sees one 
 
 CREATE FUNCTION revops.current_rep() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'revops_current_rep';
-COMMENT ON FUNCTION revops.current_rep() IS 'The rep whose login is the current role; NULL: it is no rep''s';
+COMMENT ON FUNCTION revops.current_rep() IS 'The rep whose login is the current role, or else the session''s; NULL: neither is a rep''s';
 
 CREATE FUNCTION revops.sees_all() RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'revops_sees_all';
-COMMENT ON FUNCTION revops.sees_all() IS 'Whether the current role sees every customer: it is no rep''s, or of revops_admin, or permitted to';
+COMMENT ON FUNCTION revops.sees_all() IS 'Whether the current role sees every customer: neither it nor the session''s is a rep''s, or it is of revops_admin, or permitted to';
 
 CREATE FUNCTION revops.seen(kind revops.subject_kind) RETURNS SETOF text
 LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 1000 COST 1000 AS 'MODULE_PATHNAME', 'revops_seen';
