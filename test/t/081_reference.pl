@@ -32,7 +32,7 @@ for my $file (glob "$root/src/*/*.sql $root/src/*/*.c")
 # what there is for users: not triggers, nor the parts of aggregates and types
 my %there = map { $_ => 'function' } split /\n/, $node->safe_psql('loaded', q{
 	SELECT DISTINCT p.proname FROM pg_proc p
-	WHERE p.pronamespace = 'revops'::regnamespace AND p.prorettype <> 'trigger'::regtype
+	WHERE p.pronamespace = 'revops'::regnamespace AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 	  AND EXISTS (SELECT FROM unnest('{revops_admin,revops_app,revops_reader}'::text[]) r WHERE has_function_privilege(r, p.oid, 'EXECUTE'))
 	  AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE p.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn))
 	  AND NOT EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))});
