@@ -97,6 +97,15 @@ CREATE FUNCTION pg_temp.count_accounts() RETURNS bigint LANGUAGE sql SECURITY DE
 SET ROLE revops_app;
 SELECT pg_temp.count_accounts() AS accounts;
 SELECT * FROM revops.claim_tasks('access-wu');
+-- whom one does not see cannot be made one's own customer's visitor, nor the other way round; whom one sees can
+SELECT revops.identify('access-p3', 'access-p1');
+SELECT revops.identify('access-v2', 'access-p1');
+SELECT revops.identify('access-v9', 'access-p3');
+BEGIN;
+SELECT revops.identify('access-v9', 'access-p1');
+ROLLBACK;
+-- what others may do is told of those whom one sees
+SELECT revops.may('access-li', 'own', 'access-a1') AS own, revops.may('access-su', 'own', 'access-a1') AS of_another, revops.may('access-li', 'own', 'access-a3') AS unseen;
 RESET SESSION AUTHORIZATION;
 DO $$
 DECLARE

@@ -77,6 +77,8 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog,
             AND CASE p.scope_kind WHEN 'all' THEN true WHEN 'account' THEN p.scope = a.account WHEN 'unit' THEN p.scope = o.unit
                      WHEN 'territory' THEN p.scope = a.territory WHEN 'industry' THEN p.scope = a.industry ELSE p.scope = a.segment END
         WHERE r.rep = $1 COLLATE "C" AND $2 IN ('read', 'write', 'own')
+          -- a rep asks about those whom they see themselves
+          AND ((SELECT revops.caller_bound()) IS NULL OR revops.caller_sees('rep', $1) AND revops.caller_sees('account', $3))
         GROUP BY r.rep, r.unit, a.owner, o.unit
     ), false)
 $$;

@@ -624,6 +624,10 @@ BEGIN
         RAISE EXCEPTION 'visitor "%" cannot be identified as "%": that is the other''s visitor', identify.visitor, identify.person
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Identities must not go round in a circle.';
     END IF;
+    -- whose past becomes whose is for those who see both
+    IF NOT revops.caller_sees('person', identify.visitor) OR NOT revops.caller_sees('person', identify.person) OR NOT revops.caller_sees('person', known) THEN
+        RAISE EXCEPTION 'you may not identify "%" as "%"', identify.visitor, identify.person USING ERRCODE = 'insufficient_privilege', HINT = 'One of them is of a customer whom you do not see.';
+    END IF;
     INSERT INTO revops.person (person) VALUES (known) ON CONFLICT DO NOTHING;
     INSERT INTO revops.person AS v (person, identity) VALUES (identify.visitor, known)
         ON CONFLICT (person) DO UPDATE SET identity = excluded.identity WHERE v.identity IS DISTINCT FROM excluded.identity;
