@@ -2,7 +2,8 @@
  * matcher.c
  *	  One scan of a text for all patterns, then what their matches say.
  *
- * Patterns that are spelt alike share an expression. A literal's start is its end less its length, in a text of which runs of spaces are one; only
+ * Patterns that are spelt alike share an expression; a regular expression that matches few texts is looked for as these (spell.c). A literal's
+ * start is its end less its length, in a text of which runs of spaces are one; only
  * regular expressions ask the library where they start, which costs it more. Expressions are in sets by what a text must have for them to match: a
  * Chinese text is not looked through for what needs letters, nor an English one for what needs Chinese. The hits of a scan, then the matches made of them, are kept in two arrays that are
  * as long as the busiest text wanted, and bounded; the library's scratch space is one for each backend, as large as the largest set.
@@ -23,6 +24,15 @@
 
 #define MAX_MATCHES		(2 * TEXT_MAX_HITS)
 
+/* A pattern that an expression is looked for */
+typedef struct User
+{
+	int			pattern;
+	bool		second;			/* the word near it */
+	int			nlonger;		/* a spelt one: the texts of it that end in this one, */
+	Str		   *longer;			/* since the leftmost start counts */
+} User;
+
 /* What the library looks for, and for whom */
 typedef struct Expression
 {
@@ -32,8 +42,9 @@ typedef struct Expression
 	int			set;
 	bool		border;			/* no match begins or ends inside a word */
 	bool		led;			/* a regular expression: matches begin one character early */
+	bool		exact;			/* its spaces are one each */
 	int			nusers;
-	int		   *users;			/* 2 * pattern, + 1: of the word near it */
+	User	   *users;
 	int			most;			/* matches that count in a text */
 	int			hits;			/* in the last look that found it ... */
 	uint64		look;			/* ... which was this one */
@@ -81,7 +92,8 @@ static MemoryContext arrays = NULL;
 static Hit *hits = NULL;
 static int	nhits,
 			maxhits = 0;
-static uint64 look = 0;
+static uint64 look = 0;			/* scans */
+static uint64 looks = 0;		/* texts */
 static Match *matches = NULL;
 static int	nmatches,
 			maxmatches = 0;
@@ -188,14 +200,13 @@ typedef struct SourceEntry
 #define SH_DECLARE
 #include "lib/simplehash.h"
 
-/* The expression of a pattern, or of the word near it; made where there is none yet */
-static int
-ExpressionFor(Matcher *m, source_hash *sources, PatternKind kind, const char *pattern, bool border, int user)
+/* The expression of a folded pattern, with one user more, who is yet to be filled in; made where there is none yet */
+static Expression *
+ExpressionFor(Matcher *m, source_hash *sources, PatternKind kind, const char *folded, bool border, bool exact, int pattern)
 {
 	int			len;
-	char	   *folded = PatternFold(kind, pattern);
 	char	   *source = PatternExpression(kind, folded, border, &len);
-	char	   *key = psprintf("%d%d%s", kind, border, source);
+	char	   *key = psprintf("%d%d%d%s", kind, border, exact, source);
 	bool		found;
 	SourceEntry *entry = source_insert(sources, key, &found);
 	Expression *e;
@@ -208,20 +219,49 @@ ExpressionFor(Matcher *m, source_hash *sources, PatternKind kind, const char *pa
 		e->len = len;
 		e->border = border;
 		e->led = kind == PATTERN_REGEX;
+		e->exact = exact;
 		e->set = SET_OF(PatternNeeds(kind, folded), kind);
 		e->flags = kind == PATTERN_REGEX ? REGEX_FLAGS : 0;
 		e->nusers = 0;
-		e->users = palloc(sizeof(int));
+		e->users = palloc(sizeof(User));
 		e->most = TEXT_MAX_REPEATS;
 		e->look = 0;
 	}
 	e = &m->expressions[entry->expression];
 	if (e->nusers > 0 && (e->nusers & (e->nusers - 1)) == 0)
-		e->users = repalloc(e->users, 2 * e->nusers * sizeof(int));
-	e->users[e->nusers++] = user;
-	if (!m->patterns[user / 2].include)
+		e->users = repalloc(e->users, 2 * e->nusers * sizeof(User));
+	e->users[e->nusers++] = (User) {pattern};
+	/* of a spelt pattern those count that lie right, of all its texts together */
+	if (!m->patterns[pattern].include || m->patterns[pattern].spelt)
 		e->most = TEXT_MAX_EXCLUDES;
-	return entry->expression;
+	return e;
+}
+
+/* The literals that stand for a regular expression; 0: none do */
+static int
+SpellOut(Matcher *m, source_hash *sources, const char *folded, bool border, int pattern, int room)
+{
+	Str			texts[TEXT_MAX_SPELT];
+	int			n = PatternSpell(folded, texts);
+
+	if (n == 0 || n > room)
+		return 0;
+	m->patterns[pattern].spelt = true;
+	for (int i = 0; i < n; i++)
+	{
+		Expression *e = ExpressionFor(m, sources, PATTERN_LITERAL, texts[i].data, border, strchr(texts[i].data, ' ') != NULL, pattern);
+		User	   *user = &e->users[e->nusers - 1];
+
+		for (int k = 0; k < n; k++)
+		{
+			if (texts[k].len <= texts[i].len || memcmp(texts[k].data + texts[k].len - texts[i].len, texts[i].data, texts[i].len) != 0)
+				continue;
+			if (user->longer == NULL)
+				user->longer = palloc(n * sizeof(Str));
+			user->longer[user->nlonger++] = texts[k];
+		}
+	}
+	return n;
 }
 
 static double
@@ -257,7 +297,7 @@ Compile(Matcher *m, int set, const char **fault)
 		*fault = pstrdup(error->message);
 		if (error->expression >= 0 && error->expression < n)
 		{
-			const TextPattern *p = &m->patterns[m->expressions[ids[error->expression]].users[0] / 2];
+			const TextPattern *p = &m->patterns[m->expressions[ids[error->expression]].users[0].pattern];
 
 			*fault = psprintf("pattern %d of intent \"%s\": %s", p->n, m->intents[p->intent].name.data, error->message);
 		}
@@ -307,13 +347,14 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 	Matcher    *m = palloc0(sizeof(Matcher));
 	source_hash *sources = source_create(CurrentMemoryContext, 1024, NULL);
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	int			room = TEXT_MAX_SPELT_ALL;
 
 	*fault = NULL;
 	m->nintents = nintents;
 	m->intents = intents;
 	m->npatterns = npatterns;
 	m->patterns = patterns;
-	m->expressions = palloc_extended((2 * npatterns + 1) * sizeof(Expression), MCXT_ALLOC_HUGE);
+	m->expressions = palloc_extended((2 * (Size) npatterns + TEXT_MAX_SPELT_ALL + 1) * sizeof(Expression), MCXT_ALLOC_HUGE);
 	m->found = palloc((nintents + 1) * sizeof(TextMatch));
 	m->vetoes = palloc((nintents + 1) * sizeof(int));
 	for (int i = 0; i < npatterns; i++)
@@ -321,9 +362,25 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 		TextPattern *p = &patterns[i];
 		bool		border = !StrEq(p->lang, StrFrom("zh"));
 
+		char	   *folded = PatternFold(p->kind, p->pattern);
+		int			n = 0;
+
 		p->weight = WeightOf(p);
-		p->first = ExpressionFor(m, sources, p->kind, p->pattern, border, 2 * i);
-		p->second = p->near != NULL ? ExpressionFor(m, sources, PATTERN_LITERAL, p->near, border, 2 * i + 1) : -1;
+		p->spelt = false;
+		p->look = 0;
+		p->second = -1;
+		if (p->kind == PATTERN_REGEX)
+			n = SpellOut(m, sources, folded, border, i, room);
+		room -= n;
+		if (n == 0)
+			ExpressionFor(m, sources, p->kind, folded, border, false, i);
+		if (p->near != NULL)
+		{
+			Expression *e = ExpressionFor(m, sources, PATTERN_LITERAL, PatternFold(PATTERN_LITERAL, p->near), border, false, i);
+
+			e->users[e->nusers - 1].second = true;
+			p->second = (int) (e - m->expressions);
+		}
 	}
 	source_destroy(sources);
 	if (m->nexpressions == 0)
@@ -532,6 +589,8 @@ Locate(const Expression *e, const Hit *hit, const char *text, int len, int *from
 		{
 			*to = packed_at[*to];
 			*from = packed_at[*from];
+			if (e->exact && *to - *from != e->len)
+				return false;
 		}
 	}
 	*from = Max(*from, 0);
@@ -542,6 +601,33 @@ Locate(const Expression *e, const Hit *hit, const char *text, int len, int *from
 	if (!e->led && *from > 0 && IsWord(text[*from - 1]) && IsWord(text[*from]))
 		return false;
 	return !(*to < len && IsWord(text[*to - 1]) && IsWord(text[*to]));
+}
+
+/* Does another text of a spelt pattern that ends at `to` begin before this one? */
+static bool
+HasLonger(const Expression *e, const User *user, const char *text, int to)
+{
+	for (int i = 0; i < user->nlonger; i++)
+	{
+		int			from = to - user->longer[i].len;
+
+		if (from >= 0 && memcmp(text + from, user->longer[i].data, user->longer[i].len) == 0 &&
+			!(e->border && from > 0 && IsWord(text[from - 1]) && IsWord(text[from])))
+			return true;
+	}
+	return false;
+}
+
+/* One match more of a spelt pattern in this look; false: it has as many as count */
+static bool
+CountSpelt(TextPattern *p)
+{
+	if (p->look != looks)
+	{
+		p->look = looks;
+		p->hits = 0;
+	}
+	return p->hits++ < (p->include ? TEXT_MAX_REPEATS : TEXT_MAX_EXCLUDES);
 }
 
 static bool
@@ -755,6 +841,7 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 	if (m->nexpressions == 0 || len <= 0)
 		return 0;
 	text[-1] = '\n';
+	looks++;
 	has = TextHas(text, len);
 	npacked = Pack(text, len);
 	if (hits == NULL)
@@ -794,9 +881,12 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 			continue;
 		for (int u = 0; u < e->nusers; u++)
 		{
-			const TextPattern *p = &m->patterns[e->users[u] / 2];
+			const User *user = &e->users[u];
+			TextPattern *p = &m->patterns[user->pattern];
 
 			if ((lang.data != NULL && p->lang.data != NULL && !StrEq(p->lang, lang)) || !MatcherConcerns(m, p->intent, side, channel))
+				continue;
+			if (p->spelt && (HasLonger(e, user, text, to) || !CountSpelt(p)))
 				continue;
 			if (p->second < 0)
 				AddMatch(p->intent, p->include, p->weight, from, to);
@@ -804,7 +894,7 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 			{
 				if (nhalves == maxhalves)
 					halves = Grow(halves, &maxhalves, sizeof(Match));
-				halves[nhalves++] = (Match) {e->users[u], true, 0, from, to};
+				halves[nhalves++] = (Match) {2 * user->pattern + user->second, true, 0, from, to};
 			}
 		}
 	}

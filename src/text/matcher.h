@@ -18,6 +18,8 @@
 #define TEXT_MAX_EXCLUDES	10000	/* ... and of one that excludes */
 #define TEXT_MAX_EVIDENCE	200
 #define TEXT_MAX_SHOWN		64		/* intents of one text */
+#define TEXT_MAX_SPELT		128		/* literals that stand for one regular expression ... */
+#define TEXT_MAX_SPELT_ALL	100000	/* ... and for all */
 
 /* What a match weighs; of several places in a text, 1 - (1 - a)(1 - b)..., at most the cap */
 #define TEXT_WEIGHT_CHARACTER	0.5
@@ -43,8 +45,10 @@ typedef struct TextPattern
 	const char *near;			/* NULL: none */
 	int			within;			/* characters between the two */
 	/* the matcher's own */
-	int			first;			/* expression; of the word near it, -1: none */
-	int			second;
+	int			second;			/* expression of the word near it, -1: none */
+	bool		spelt;			/* a regular expression that literals stand for */
+	uint64		look;			/* of those, the last look that found it ... */
+	int			hits;			/* ... and how often */
 	double		weight;
 } TextPattern;
 

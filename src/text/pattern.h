@@ -23,6 +23,12 @@ extern char *PatternExpression(PatternKind kind, const char *folded, bool border
 #define NEEDS_KINDS		4		/* sets of these */
 extern int	PatternNeeds(PatternKind kind, const char *folded);
 
+/*
+ * spell.c: the texts that a folded regular expression matches, each once, if they are few, and as good as literals: with at least three bytes, no space
+ * at an end, and no two together. Returns how many of texts[TEXT_MAX_SPELT] there are, 0: it cannot be told or is no such. Memory: the current context.
+ */
+extern int	PatternSpell(const char *folded, Str *texts);
+
 /* matcher.c: what the library has against a folded regular expression, as PatternFault() */
 extern const char *LibraryFault(const char *folded, int *at);
 

@@ -127,6 +127,50 @@ is(sql(q{SELECT count(*) FILTER (WHERE intent IN (SELECT 'many' || g FROM genera
 is(sql(q{SELECT count(*) FROM revops.failed_event}), '0', 'and nothing fails');
 sql(q{SELECT count(revops.drop_intent('many' || g)) FROM generate_series(1, 70) g; SELECT revops.drop_intent('all'), revops.drop_intent('last'), revops.drop_intent('none')});
 
+# regular expressions that match few texts are looked for as these: the same is found as where a repeat, {1}, keeps them what they are
+srand($seed);
+my @words = ('a', 'b', 'ab', 'the ', ' a', 'b a', 'no ', '-', 's', 'x.', '贵', '不贵', 'É', "it's");
+my @parts = (map({ s/\./\\\\./r } @words), '[ab]', '[ -]', '[贵s]', '[b-]');
+sub finite
+{
+	my ($depth) = @_;
+	return join '', map {
+		my $r = rand;
+		my $part = $depth < 2 && $r < 0.3 ? '(?:' . join('|', map { finite($depth + 1) } 1 .. 1 + int rand 3) . ')' : $depth < 2 && $r < 0.4 ? '(' . finite($depth + 1) . ')' : $parts[ rand @parts ];
+		rand() < 0.25 ? "$part?" : $part;
+	} 1 .. 1 + int rand 4;
+}
+my ($accepted, $shown, $different) = (0, 0, '');
+# a text shows 64 intents at most, so not all at once
+for my $round (1 .. 4)
+{
+	my $same = '';
+	for my $n (1 .. 28)
+	{
+		my $lang = rand() < 0.4 ? '"lang": "zh", ' : '';
+		my @re = (finite(0), finite(0));
+		foreach my $form ('few', 'kept')
+		{
+			my ($yes, $no) = map { s/'/''/gr } map { $form eq 'few' ? $_ : "(?:$_){1}" } @re;
+			my $patterns = qq([{$lang"regex": "$yes"}) . ($n % 3 ? qq(, {$lang"exclude_regex": "$no"}) : '') . ']';
+			$same .= qq{DO \$x\$ BEGIN PERFORM revops.put_intent('$form$n', '{"threshold": 0, "patterns": $patterns}'); EXCEPTION WHEN OTHERS THEN NULL; END \$x\$;\n};
+		}
+	}
+	my @texts = map { join '', map { rand() < 0.2 ? ' ' x (1 + int rand 3) : rand() < 0.1 ? uc $words[ rand @words ] : $words[ rand @words ] } 1 .. 1 + int rand 12 } 1 .. 500;
+	sql($same . 'CREATE TABLE few_text AS SELECT DISTINCT body FROM (VALUES ' . join(', ', map { "('" . s/'/''/gr . "')" } @texts) . ') AS v(body); SELECT revops.publish_intents()');
+	my $one = q{SELECT body, substr(intent, %s) AS n, confidence, span, evidence FROM few_text, revops.detect_intents(body) WHERE intent LIKE '%s%%'};
+	my $ways = "SET revops.as_of = '2028-01-01'; " . sprintf("WITH few AS ($one), kept AS ($one)", 4, 'few', 5, 'kept');
+	$different .= sql($ways . q{, d AS (SELECT 'few' AS way, * FROM (TABLE few EXCEPT ALL TABLE kept) a UNION ALL SELECT 'kept', * FROM (TABLE kept EXCEPT ALL TABLE few) b)
+		SELECT coalesce(string_agg(format('%s | %s %s %s | %s', to_json(body), way, span, confidence,
+			(SELECT array_agg(p.pattern) FROM revops.intent_pattern p WHERE p.intent = 'few' || n)), E'\n'), '') FROM d});
+	$accepted += sql(q{SELECT count(*) FROM revops.intent WHERE intent LIKE 'few%'});
+	$shown += sql("$ways SELECT count(*) FROM few");
+	sql('DROP TABLE few_text; SELECT count(revops.drop_intent(intent)) FROM revops.intent WHERE intent ~ \'^(few|kept)\'');
+}
+is($different, '', 'expressions of few texts find what they find as they are');
+cmp_ok($accepted, '>', 30, 'and are accepted');
+cmp_ok($shown, '>', 100, 'and find something');
+
 # random definitions: an error or not, and never worse
 my $ok = 0;
 srand($seed);

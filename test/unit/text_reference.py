@@ -43,6 +43,17 @@ def regex(depth=0):
     return "".join(parts)
 
 
+def finite(depth=0):
+    """One that matches few texts."""
+    parts = []
+    for _ in range(random.randint(1, 3)):
+        r = random.random()
+        part = "(?:%s|%s)" % (finite(1), finite(1)) if r < 0.3 and depth == 0 else "[%s]" % random.choice(["ab", "a ", "贵高"]) if r < 0.45 else random.choice(
+            ["ab", "a b", "aa", "b", " ", "贵贵", "不", "格高"])
+        parts.append(part + ("?" if (len(part) == 1 or part[0] in "([") and random.random() < 0.4 else ""))
+    return "".join(parts)
+
+
 def definition():
     patterns = []
     for _ in range(random.randint(1, 5)):
@@ -54,8 +65,8 @@ def definition():
         r = random.random()
         if r < 0.35:
             while True:
-                s = regex()
-                if not re.search(fold(s), "") and len(s) < 100:
+                s = finite() if random.random() < 0.5 else regex()
+                if s.strip(" ") and not re.search(fold(s), "") and len(s) < 100:
                     break
             p["exclude_regex" if exclude else "regex"] = s
         else:
