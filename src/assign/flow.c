@@ -24,7 +24,7 @@
 #include "miscadmin.h"
 
 #define BIDS_PER_TASK	20
-#define MOST_ROWS		2048	/* units of which rows are kept */
+#define SCALING_FROM	50		/* tasks left after the bids */
 
 typedef struct Flow
 {
@@ -511,7 +511,9 @@ SolveFlow(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *cr
 
 	nleft = Bidding(&f, left);
 	SolveTell(control, psprintf("%d of %d tasks are left after the bids", nleft, p->ntasks));
-	if (nleft > 0 && p->nunits <= MOST_ROWS && (double) npairs > 2.0 * p->nunits * p->nunits &&
+	if (nleft >= SCALING_FROM && SolveScaling(control, p, pair_of, crowded))
+		goto done;
+	if (nleft > 0 && p->nunits <= SOLVE_MAX_ROWS && (double) npairs > 2.0 * p->nunits * p->nunits &&
 		(size_t) p->nunits * p->nunits * (sizeof(double) + sizeof(int32)) < (control->limit - control->used) / 2)
 	{
 		f.way = SolveAlloc(control, (size_t) p->nunits * p->nunits, sizeof(double));
@@ -528,6 +530,8 @@ SolveFlow(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *cr
 	}
 	if (crowded != NULL)
 		memcpy(crowded, f.closed, p->nunits * sizeof(bool));
+
+done:
 
 	if (f.way != NULL)
 	{

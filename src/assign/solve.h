@@ -15,6 +15,8 @@
 #define SOLVE_MAX_TASKS		10000000
 #define SOLVE_MAX_PAIRS		500000000
 
+#define SOLVE_MAX_ROWS		2048	/* units among which a matrix of moves is kept */
+
 #define SOLVE_DEFAULT_MEMORY	(1024 * 1024)	/* kB */
 #define SOLVE_MIN_MEMORY		4096
 #define SOLVE_MAX_MEMORY		(1024 * 1024 * 1024)
@@ -66,6 +68,11 @@ extern bool SolveLap(SolveControl *control, int n, int m, const double *cost, in
  * has pairs with such units only, and they are full; crowded may be NULL.
  */
 extern void SolveFlow(SolveControl *control, const SolveProblem *problem, int32 *pair_of, bool *crowded);
+
+/*
+ * scaling.c: the same where many want the same units. False, and nothing done, where it has not the memory or the numbers are not fit for it.
+ */
+extern bool SolveScaling(SolveControl *control, const SolveProblem *problem, int32 *pair_of, bool *crowded);
 
 /*
  * gap.c: each task has its own load in each unit. Returns a lower bound of the cost of every solution in which all tasks have a unit; the

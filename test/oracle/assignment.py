@@ -87,6 +87,20 @@ for style in ("float", "integer", "tied"):
     assigned, objective = by_scipy(100, m, cell, True, False, cap)
     write("alike, " + style, 100, m, cell, True, False, cap, None, assigned, objective)
 
+# all rank the same units alike, the quality of a unit and a little of one's own; too little room, just enough, and more
+for style in ("float", "integer", "tied"):
+    for places in (0.7, 1, 1, 1.15):
+        n, m = rng.randint(150, 300), rng.randint(5, 40)
+        noise = rng.choice((0.001, 0.01, 0.1, 0))
+        worth = [rng.randint(0, 100) for _ in range(m)]
+        cell = {(i, j): worth[j] + (100 * noise * rng.random() if style == "float" else float(round(number(style) * noise)))
+                for i in range(n) for j in rng.sample(range(m), rng.randint(min(m, 3), min(m, 20)))}
+        cap = [rng.randint(0, 2 * max(1, int(n * places / m))) if places != 1 else n // m + (j < n % m) for j in range(m)]
+        maximize = rng.random() < 0.5
+        optional = rng.random() < 0.2
+        assigned, objective = by_scipy(n, m, cell, maximize, optional, cap)
+        write("alike and many, " + style, n, m, cell, maximize, optional, cap, None, None if optional else assigned, objective)
+
 # sparse, with an assignment of all: scipy's own sparse solver
 for style in ("float", "integer"):
     for _ in range(5):
