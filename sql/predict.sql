@@ -81,7 +81,7 @@ SELECT revops.predict('grouped', t) = revops.predict('grouped', n) AS like_the_w
        LATERAL (SELECT t.contacts, t.budget, t.source, t.trial, t.opened_at, t.size, 'new' AS territory) n LIMIT 1;
 
 -- refused, with the reason
-SELECT revops.train('few', 'predict', 'SELECT * FROM deals LIMIT 50');
+SELECT revops.train('few', 'predict', 'SELECT * FROM deals ORDER BY opened_at LIMIT 50');
 SELECT revops.train('few', 'predict', 'SELECT * FROM deals WHERE label UNION ALL (SELECT * FROM deals WHERE NOT label LIMIT 19)');
 SELECT revops.train('one', 'predict', 'SELECT * FROM deals WHERE NOT label');
 SELECT revops.train('none', 'predict', 'SELECT * FROM deals WHERE false');
