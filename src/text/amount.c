@@ -60,7 +60,6 @@ HanNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
 	double		digit = -1;
 	double		unit = 0;		/* the last one */
 	int			i = at;
-	int			digits = 0;
 
 	*scaled = false;
 	if (HanDigit(t->c[at]) < 0 && t->c[at] != 0x5341)
@@ -75,7 +74,6 @@ HanNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
 		{
 			/* digits in a row, as a year has them */
 			digit = digit >= 0 && !(digit == 0 && unit > 0) ? digit * 10 + d : d;
-			digits++;
 			if (digit > 99999)
 				return false;
 		}
