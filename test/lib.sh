@@ -38,11 +38,9 @@ install_packages() {
 	fi
 	[ -n "$PGV" ] || die "No PostgreSQL found among the packages."
 	[ "$PGV" -ge 15 ] || die "pg_revops needs PostgreSQL 15 or later; found $PGV."
-	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libvectorscan-dev libipc-run-perl python3-jsonschema make gcc util-linux)
+	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libvectorscan-dev libipc-run-perl python3-jsonschema python3-scipy xz-utils make gcc util-linux)
 	# for the option "trees" of revops.train(), where there is such a package
 	! apt-cache show libxgboost0 >/dev/null 2>&1 || want+=(libxgboost0)
-	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libvectorscan-dev libipc-run-perl python3-jsonschema python3-scipy make gcc util-linux)
-	want=("postgresql-$PGV" "postgresql-server-dev-$PGV" "postgresql-$PGV-cron" libjansson-dev libvectorscan-dev libipc-run-perl python3-jsonschema xz-utils make gcc util-linux)
 	for p in "${want[@]}"; do installed "$p" || missing+=("$p"); done
 	if [ ${#missing[@]} -gt 0 ]; then
 		say "Installing ${missing[*]} ..."

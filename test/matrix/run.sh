@@ -19,7 +19,7 @@ mirror=${MIRROR:-$mirror}
 
 base=$(mktemp -d "${TMPDIR:-/var/tmp}/pg_revops_matrix.XXXXXX")
 trap 'rm -rf --one-file-system "$base"' EXIT
-packages=postgresql,postgresql-server-dev-all,libjansson-dev,libvectorscan-dev,libipc-run-perl,python3-jsonschema,python3-scipy,tzdata,make,gcc,util-linux,ca-certificates
+packages=postgresql,postgresql-server-dev-all,libjansson-dev,libvectorscan-dev,libipc-run-perl,python3-jsonschema,python3-scipy,xz-utils,tzdata,make,gcc,util-linux,ca-certificates
 total_passed=0 total_failed=0 ok=1
 
 for suite in $suites; do
