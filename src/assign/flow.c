@@ -23,7 +23,7 @@
 
 #include "miscadmin.h"
 
-#define BIDS_PER_TASK	20
+#define BIDS_PER_TASK	5
 #define SCALING_FROM	50		/* tasks left after the bids */
 
 typedef struct Flow

@@ -5,7 +5,7 @@
  * Goldberg and Tarjan, Mathematics of Operations Research 15, 1990, over the units alone: every task is in some unit all the time, units have
  * prices v, and no task could gain more than epsilon by a move, prices counted. A unit with too many lowers its price just so far that as
  * many as are too many rather move, and all of these move in one pass. When no unit has too many, epsilon is divided and the tasks that are now
- * too far from their best move again.
+ * too far from their best move again. Prices are found roughly by a sample of the tasks, with as small a part of the places.
  *
  * Two things make that a balanced problem, in which all units are full. One more unit, `nowhere`, takes any task at a cost above that of
  * any chain of moves: so as many as possible get a unit. And places that are left empty are held by blanks, which cost nothing in any unit; they
@@ -27,6 +27,9 @@
 #define CYCLES_EARLY	64		/* before epsilon is divided again */
 #define PRICES_FAR		16		/* times what epsilon began with: then perhaps not all have a unit */
 #define BLANK			(-1)
+#define SAMPLE_STRIDE	16		/* of the tasks that are priced first */
+#define SAMPLE_LEAST	1000	/* tasks in it */
+#define SAMPLE_EPSILON	512		/* a part of the range, where all tasks take over */
 
 typedef struct Mover
 {
@@ -41,6 +44,8 @@ typedef struct Scaling
 	const SolveProblem *p;
 	int32	   *pair_of;
 	int			n;				/* units, with `nowhere`, which is the last */
+	int			stride;			/* only every so many tasks are in */
+	int64		places;
 	double		nowhere;		/* the cost of it */
 	double		epsilon;
 	double	   *v;
@@ -258,7 +263,7 @@ Refine(Scaling *s, double floor)
 	int64		rounds = 0;
 	double		top;
 
-	for (int i = 0; i < s->p->ntasks; i++)
+	for (int i = 0; i < s->p->ntasks; i += s->stride)
 	{
 		int32		pair;
 		double		h;
@@ -502,6 +507,58 @@ PowerOfTwo(double x)
 	return ldexp(1, (int) ceil(log2(x)));
 }
 
+/* Every so many tasks in their best unit at the present prices, and blanks where there is room. */
+static void
+Begin(Scaling *s, int stride)
+{
+	int			last = s->n - 1;
+	bool		short_of_places = s->places < s->p->ntasks;
+
+	s->stride = stride;
+	for (int j = 0; j < s->n; j++)
+	{
+		s->head[j] = -1;
+		s->size[j] = 0;
+		s->queued[j] = false;
+		if (j < last)
+			s->capacity[j] = short_of_places ? s->p->capacity[j] / stride : (s->p->capacity[j] + stride - 1) / stride;
+	}
+	s->capacity[last] = s->p->ntasks;	/* nowhere has room for all */
+	s->queue_first = s->queue_n = 0;
+	for (int i = 0; i < s->p->ntasks; i += stride)
+	{
+		int32		pair;
+
+		if (i % 16384 == 0)
+			CHECK_FOR_INTERRUPTS();
+		Elsewhere(s, i, -1, &pair);
+		Enter(s, i, pair);
+	}
+	s->blanks[last] = 0;
+	for (int j = 0; j < last; j++)
+	{
+		s->blanks[j] = Max(0, s->capacity[j] - s->size[j]);
+		s->blanks[last] += s->capacity[j] - s->blanks[j];
+	}
+}
+
+/* From this epsilon down to the optimum; false if prices pass `floor`. */
+static bool
+ScaleDown(Scaling *s, double first, double floor, double range, double highest, double *kept)
+{
+	for (s->epsilon = first;; s->epsilon /= EPSILON_STEP)
+	{
+		if (!Refine(s, floor))
+			return false;
+		if (s->epsilon >= range / 64)
+			continue;
+		memcpy(kept, s->v, s->n * sizeof(double));
+		if (Finish(s, s->epsilon < EPSILON_LEAST * range ? PG_INT64_MAX : CYCLES_EARLY, highest))
+			return true;
+		memcpy(s->v, kept, s->n * sizeof(double));
+	}
+}
+
 bool
 SolveScaling(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *crowded)
 {
@@ -514,7 +571,6 @@ SolveScaling(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool 
 	double		first;
 	double		most;
 	double	   *kept;
-	int64		places = 0;
 	bool		whole = false;
 
 	for (int32 e = 0; e < npairs; e++)
@@ -545,52 +601,33 @@ SolveScaling(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool 
 	s.way = SolveAlloc(control, (size_t) s.n * s.n, sizeof(double));
 	s.way_task = SolveAlloc(control, (size_t) s.n * s.n, sizeof(int32));
 
-	/* nowhere is last, with room for all */
-	memcpy(s.capacity, p->capacity, p->nunits * sizeof(int32));
-	s.capacity[s.n - 1] = p->ntasks;
+	s.places = 0;
 	for (int j = 0; j < p->nunits; j++)
-		places += p->capacity[j];
+		s.places += p->capacity[j];
 	most = PowerOfTwo(s.nowhere - high);
-	first = places < p->ntasks ? most : PowerOfTwo(range);
-	for (;;)
+	first = s.places < p->ntasks ? most : PowerOfTwo(range);
+	if (p->ntasks >= SAMPLE_STRIDE * SAMPLE_LEAST)
 	{
-		for (int j = 0; j < s.n; j++)
-		{
-			s.v[j] = 0;
-			s.head[j] = -1;
-			s.size[j] = 0;
-			s.queued[j] = false;
-		}
-		s.queue_first = s.queue_n = 0;
-		for (int i = 0; i < p->ntasks; i++)
-		{
-			int32		pair;
+		double		least = PowerOfTwo(range) / SAMPLE_EPSILON;
+		double		floor = INFINITY;
 
-			Elsewhere(&s, i, -1, &pair);
-			Enter(&s, i, pair);
-		}
-		for (int j = 0; j < p->nunits; j++)
-			s.blanks[j] = Max(0, s.capacity[j] - s.size[j]);
-		s.blanks[s.n - 1] = places;
-		for (int j = 0; j < p->nunits; j++)
-			s.blanks[s.n - 1] -= s.blanks[j];
-		for (s.epsilon = first / EPSILON_STEP;; s.epsilon /= EPSILON_STEP)
-		{
-			bool		least = s.epsilon < EPSILON_LEAST * range;
-
+		Begin(&s, SAMPLE_STRIDE);
+		for (s.epsilon = first / EPSILON_STEP; s.epsilon >= least / EPSILON_STEP; s.epsilon /= EPSILON_STEP)
 			if (!Refine(&s, first < most ? -PRICES_FAR * first : -INFINITY))
 				break;
-			if (s.epsilon < range / 64)
-			{
-				memcpy(kept, s.v, s.n * sizeof(double));
-				whole = Finish(&s, least ? PG_INT64_MAX : CYCLES_EARLY, Max(fabs(low), fabs(high)));
-				if (whole)
-					break;
-				memcpy(s.v, kept, s.n * sizeof(double));
-			}
+		if (s.epsilon < least / EPSILON_STEP)
+		{
+			for (int j = 0; j < p->nunits; j++)
+				floor = Min(floor, s.v[j]);
+			Begin(&s, 1);
+			whole = ScaleDown(&s, least, floor - PRICES_FAR * range, range, Max(fabs(low), fabs(high)), kept);
 		}
-		if (whole)
-			break;
+	}
+	while (!whole)
+	{
+		memset(s.v, 0, s.n * sizeof(double));
+		Begin(&s, 1);
+		whole = ScaleDown(&s, first / EPSILON_STEP, first < most ? -PRICES_FAR * first : -INFINITY, range, Max(fabs(low), fabs(high)), kept);
 		first = Min(first * PRICES_FAR, most);
 	}
 	if (crowded != NULL)
