@@ -27,6 +27,7 @@
 #define CYCLES_EARLY	64		/* before epsilon is divided again */
 #define PRICES_FAR		16		/* times what epsilon began with: then perhaps not all have a unit */
 #define BLANK			(-1)
+#define UNSEEN			(-2)
 #define SAMPLE_STRIDE	16		/* of the tasks that are priced first */
 #define SAMPLE_LEAST	1000	/* tasks in it */
 #define SAMPLE_EPSILON	512		/* a part of the range, where all tasks take over */
@@ -35,7 +36,7 @@ typedef struct Mover
 {
 	double		slack;			/* what the move costs, prices counted */
 	int32		task;
-	int32		pair;			/* where it goes; -1: nowhere */
+	int32		pair;			/* where it goes; -1: nowhere; UNSEEN: slack is a lower bound */
 } Mover;
 
 typedef struct Scaling
@@ -55,6 +56,7 @@ typedef struct Scaling
 	int32	   *head;			/* tasks in each unit, as lists */
 	int32	   *next;
 	int32	   *previous;
+	double	   *margin;			/* of each task, what it costs more elsewhere, but for its unit's price, or less than that: prices fall */
 	int32	   *queue;			/* units with too many; a ring */
 	bool	   *queued;
 	int			queue_first;
@@ -114,6 +116,7 @@ Enter(Scaling *s, int32 i, int32 pair)
 	int32		j = UnitOf(s, pair);
 
 	s->pair_of[i] = pair;
+	s->margin[i] = -INFINITY;
 	s->previous[i] = -1;
 	s->next[i] = s->head[j];
 	if (s->head[j] >= 0)
@@ -212,20 +215,36 @@ Discharge(Scaling *s, int j)
 	int			blank_to = s->blanks[j] > 0 ? BlankTo(s, j) : -1;
 	double		blank_slack = blank_to >= 0 ? s->v[j] - s->v[blank_to] : INFINITY;
 	double		last = -INFINITY;
+	bool		seen;
 
 	for (int32 i = s->head[j]; i >= 0; i = s->next[i])
 	{
-		Mover	   *m = &s->mover[n++];
-
 		if (n % 16384 == 0)
 			CHECK_FOR_INTERRUPTS();
-		m->task = i;
-		m->slack = Elsewhere(s, i, j, &m->pair) - (CostOf(s, s->pair_of[i]) - s->v[j]);
+		s->mover[n++] = (Mover)
+		{
+			s->margin[i] + s->v[j], i, UNSEEN
+		};
 	}
-	s->steps += n;
 	least = Min(many, n);
-	if (least < n)
-		SelectMovers(s->mover, n, least);
+	do
+	{
+		seen = true;
+		if (least < n)
+			SelectMovers(s->mover, n, least);
+		for (int k = 0; k < least; k++)
+		{
+			Mover	   *m = &s->mover[k];
+
+			if (m->pair != UNSEEN)
+				continue;
+			if (++s->steps % 16384 == 0)
+				CHECK_FOR_INTERRUPTS();
+			s->margin[m->task] = Elsewhere(s, m->task, j, &m->pair) - CostOf(s, s->pair_of[m->task]);
+			m->slack = s->margin[m->task] + s->v[j];
+			seen = false;
+		}
+	} while (!seen);
 	SortMovers(s->mover, least);
 	for (int k = 0; many > 0;)
 	{
@@ -270,6 +289,7 @@ Refine(Scaling *s, double floor)
 
 		if (i % 16384 == 0)
 			CHECK_FOR_INTERRUPTS();
+		s->margin[i] = -INFINITY;
 		h = Elsewhere(s, i, -1, &pair);
 		if (CostOf(s, s->pair_of[i]) - s->v[UnitOf(s, s->pair_of[i])] > h + s->epsilon)
 		{
@@ -550,7 +570,7 @@ ScaleDown(Scaling *s, double first, double floor, double range, double highest, 
 	{
 		if (!Refine(s, floor))
 			return false;
-		if (s->epsilon >= range / 64)
+		if (s->epsilon >= range / 1024)
 			continue;
 		memcpy(kept, s->v, s->n * sizeof(double));
 		if (Finish(s, s->epsilon < EPSILON_LEAST * range ? PG_INT64_MAX : CYCLES_EARLY, highest))
@@ -581,7 +601,7 @@ SolveScaling(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool 
 	range = high > low ? high - low : 1;
 	s.nowhere = high + (2.0 * s.n + 2) * PowerOfTwo(range);
 	if (p->nunits > SOLVE_MAX_ROWS || !isfinite(s.nowhere) || range < 1e-250 || range < 1e-9 * Max(fabs(low), fabs(high)) ||
-		s.n * (s.n * (sizeof(double) + sizeof(int32)) + 64.0) + p->ntasks * (sizeof(Mover) + 2.0 * sizeof(int32)) >
+		s.n * (s.n * (sizeof(double) + sizeof(int32)) + 64.0) + p->ntasks * (sizeof(Mover) + sizeof(double) + 2.0 * sizeof(int32)) >
 		(control->limit - control->used) / 2)
 		return false;
 
@@ -597,6 +617,7 @@ SolveScaling(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool 
 	s.mark = SolveAlloc(control, s.n, sizeof(int32));
 	s.next = SolveAlloc(control, p->ntasks, sizeof(int32));
 	s.previous = SolveAlloc(control, p->ntasks, sizeof(int32));
+	s.margin = SolveAlloc(control, p->ntasks, sizeof(double));
 	s.mover = SolveAlloc(control, p->ntasks, sizeof(Mover));
 	s.way = SolveAlloc(control, (size_t) s.n * s.n, sizeof(double));
 	s.way_task = SolveAlloc(control, (size_t) s.n * s.n, sizeof(int32));
@@ -648,6 +669,7 @@ SolveScaling(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool 
 	pfree(s.mark);
 	pfree(s.next);
 	pfree(s.previous);
+	pfree(s.margin);
 	pfree(s.mover);
 	pfree(s.way);
 	pfree(s.way_task);
