@@ -1,6 +1,6 @@
 #!/bin/bash
-# make sqlsmith: random queries by sqlsmith (Debian's package) for SQLSMITH_SECONDS (60) as each of revops_admin, revops_app and
-# revops_reader, against a loaded database in a throw-away cluster. Fails if the server crashed, or said XX000.
+# make sqlsmith: random queries by sqlsmith (Debian's package) for SQLSMITH_SECONDS (60) as each of revops_admin, revops_app,
+# revops_reader, a rep who is a member of both, and a superuser, against a loaded database in a throw-away cluster. Fails if the server crashed, or said XX000.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need_root
@@ -15,13 +15,18 @@ cat >"$work/run.sh" <<'END'
 set -eu
 psql -Xqc 'CREATE DATABASE smith' -c 'CREATE ROLE smith LOGIN' -c "ALTER ROLE smith PASSWORD '$PGPASSWORD'"
 export PGDATABASE=smith
-psql -Xqv ON_ERROR_STOP=1 -c 'CREATE EXTENSION pg_revops' -f "$WORK/tree/docs/reference/sample.sql" >/dev/null
+psql -Xqv ON_ERROR_STOP=1 -c 'CREATE EXTENSION pg_revops' -f "$WORK/tree/docs/reference/sample.sql" -f "$WORK/tree/test/sqlsmith.sql" >/dev/null
 log=$(pg_lsclusters -h | awk '{ print $NF }' | head -1)
-for role in admin app reader; do
-	psql -Xqc "REVOKE revops_admin, revops_app, revops_reader FROM smith" 2>/dev/null
-	psql -Xqc "GRANT revops_$role TO smith"
-	echo "as revops_$role, seed $SQLSMITH_SEED"
-	timeout -s INT "$SQLSMITH_SECONDS" sqlsmith --target="host=$PGHOST port=$PGPORT user=smith password=$PGPASSWORD dbname=smith options='-c statement_timeout=2s'" \
+psql -Xqc "CREATE ROLE smith_rep LOGIN PASSWORD '$PGPASSWORD' IN ROLE revops_app, revops_reader" -c "CREATE ROLE smith_super LOGIN SUPERUSER PASSWORD '$PGPASSWORD'"
+for role in admin app reader rep super; do
+	user=smith
+	case $role in
+	rep | super) user=smith_$role ;;
+	*)
+		psql -Xqc "SET client_min_messages = error" -c "REVOKE revops_admin, revops_app, revops_reader FROM smith" -c "GRANT revops_$role TO smith" ;;
+	esac
+	echo "as $role, seed $SQLSMITH_SEED"
+	timeout -s INT "$SQLSMITH_SECONDS" sqlsmith --target="host=$PGHOST port=$PGPORT user=$user password=$PGPASSWORD dbname=smith options='-c statement_timeout=2s'" \
 		--seed="$SQLSMITH_SEED" >"$WORK/smith.$role" 2>&1 || true
 	grep -aE '^queries|^index|AST' "$WORK/smith.$role" | tail -2 || true
 	psql -XAtc "SELECT 'the database answers'"
