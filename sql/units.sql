@@ -21,6 +21,12 @@ SELECT revops.refresh_collaboration('90 days') >= 4 AS back;
 SELECT count(*) AS differ FROM (SELECT rep, other, weeks, round(rank::numeric, 8) FROM revops.collaboration WHERE rep IN ('ann', 'cai', 'dan') EXCEPT SELECT * FROM before) x;
 SELECT revops.refresh_collaboration('1 hour');
 
+-- the parts of an aggregate, called by hand
+SELECT revops.profile_result(revops.profile_add(NULL, NULL, 0)) IS NULL AS empty, revops.profile_merge(NULL, NULL) IS NULL AS nothing,
+       length(revops.profile_merge(NULL, revops.profile_add(NULL, NULL, 1))) > 0 AS merged;
+SELECT revops.profile_add('\x00', NULL, 1);
+SELECT revops.profile_merge(NULL, '\x00');
+
 -- the rest in one transaction, undone at the end: no worker sees these rows, and what other tests left is out of the way
 BEGIN;
 CREATE SCHEMA units_;

@@ -114,7 +114,7 @@ StateOf(bytea **b)
 Datum
 revops_profile_add(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext context;
 	bool		own = AggCheckCallContext(fcinfo, &context) != 0;
 	bytea	   *state;
 	double	   *sum;
@@ -123,7 +123,7 @@ revops_profile_add(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 	{
-		state = MemoryContextAllocZero(context, STATE_SIZE);
+		state = MemoryContextAllocZero(own ? context : CurrentMemoryContext, STATE_SIZE);
 		SET_VARSIZE(state, STATE_SIZE);
 	}
 	else
@@ -146,14 +146,14 @@ revops_profile_add(PG_FUNCTION_ARGS)
 Datum
 revops_profile_merge(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext context;
+	bool		own = AggCheckCallContext(fcinfo, &context) != 0;
 	bytea	   *merged;
 	double	   *sum;
 
-	(void) AggCheckCallContext(fcinfo, &context);
 	if (PG_ARGISNULL(0) && PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	merged = MemoryContextAllocZero(context, STATE_SIZE);
+	merged = MemoryContextAllocZero(own ? context : CurrentMemoryContext, STATE_SIZE);
 	SET_VARSIZE(merged, STATE_SIZE);
 	sum = StateOf(&merged);
 	for (int arg = 0; arg < 2; arg++)
