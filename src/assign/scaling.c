@@ -543,7 +543,7 @@ Begin(Scaling *s, int stride)
 		if (j < last)
 			s->capacity[j] = short_of_places ? s->p->capacity[j] / stride : (s->p->capacity[j] + stride - 1) / stride;
 	}
-	s->capacity[last] = s->p->ntasks;	/* nowhere has room for all */
+	s->capacity[last] = (s->p->ntasks + stride - 1) / stride;	/* nowhere has room for all that are in */
 	s->queue_first = s->queue_n = 0;
 	for (int i = 0; i < s->p->ntasks; i += stride)
 	{
