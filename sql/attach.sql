@@ -29,6 +29,8 @@ SELECT revops.attach('pg_class', 'rep', '{"rep": "relname"}');
 SELECT revops.attach('deals_pkey', 'rep', '{"rep": "id"}');
 SELECT revops.attach(0::regclass, 'rep', '{"rep": "id"}');
 SELECT revops.attach('deals', 'event', '{"kind": "''x''", "occurred_at": "opened"}', write_back => true);
+SELECT revops.attachment_update(1, 'key', NULL, 'value', NULL) IS NULL AS a, revops.attachment_update(NULL, 'key', 'name', 'value', NULL) IS NULL AS b, revops.attachment_update(1, NULL, 'name', 'value', NULL) IS NULL AS c;
+SELECT revops.attachment_update(-1, 'key', 'name', 'value', repeat('x', 100000));
 -- mappings that are wrong: each error names its entry
 SELECT revops.attach('deals', 'opportunity', '[1]');
 SELECT revops.attach('deals', 'opportunity', '{"name": "company"}');

@@ -269,7 +269,7 @@ Datum
 revops_attachment_update(PG_FUNCTION_ARGS)
 {
 	Oid			types[2] = {TEXTOID, TEXTOID};
-	char	   *field = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	char	   *field;
 	Datum		v[2];
 	char		null[2] = {' ', ' '};
 	const MapEntry *entry = NULL;
@@ -286,6 +286,9 @@ revops_attachment_update(PG_FUNCTION_ARGS)
 			   *known = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4));
 	Datum		written;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	field = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	v[0] = PG_GETARG_DATUM(1);
 	v[1] = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
 	null[1] = PG_ARGISNULL(3) ? 'n' : ' ';
