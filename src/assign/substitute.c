@@ -788,8 +788,7 @@ revops_substitute_units(PG_FUNCTION_ARGS)
 	{
 		Substitute	   *plans = palloc0((nunits + 1) * sizeof(Substitute));
 		Substitute		team = {0};
-		bool		known = false,	/* the best team of whoever is free */
-					have = false;
+		bool		have;
 
 		for (int u = 0; u < nunits; u++)
 		{
@@ -816,16 +815,15 @@ revops_substitute_units(PG_FUNCTION_ARGS)
 				if (!units[u].used && (best == NULL || plans[u].score > best->score))
 					best = &plans[u];
 			}
-			if (!known)
 			{
 				int			who[TEAM_MAX_POOL],
 							n = 0;
 
+				/* of whoever is free, and what these can do: both shrink with each plan */
 				for (int i = 0; i < c->npool; i++)
 					if (!c->all[c->pool[i]].used)
 						who[n++] = c->pool[i];
 				have = Compose(c, who, n, size, &team);
-				known = true;
 			}
 			if (have && (best == NULL || team.score > best->score))
 				best = &team;
@@ -840,14 +838,7 @@ revops_substitute_units(PG_FUNCTION_ARGS)
 			}
 			Emit(c, best, rank, PG_GETARG_TEXT_PP(0), rsinfo);
 			for (int i = 0; i < best->n; i++)
-			{
 				c->all[best->member[i]].used = true;
-				if (have && best != &team)
-					for (int j = 0; j < team.n; j++)
-						known = known && team.member[j] != best->member[i];
-			}
-			if (best == &team)
-				known = false;
 		}
 	}
 	return (Datum) 0;

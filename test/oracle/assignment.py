@@ -110,7 +110,7 @@ for style in ("float", "integer"):
         for i, j in enumerate(rng.sample(range(m), n)):
             cell[i, j] = abs(number(style)) + 1
         maximize = rng.random() < 0.5
-        graph = csr_matrix((list(cell.values()), zip(*cell.keys())), shape=(n, m))
+        graph = csr_matrix((list(cell.values()), tuple(zip(*cell.keys()))), shape=(n, m))
         rows, columns = min_weight_full_bipartite_matching(graph, maximize=maximize)
         write("sparse, full, " + style, n, m, cell, maximize, False, None, None, n, float(sum(cell[i, j] for i, j in zip(rows, columns))))
 

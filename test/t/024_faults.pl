@@ -55,7 +55,7 @@ for my $how (qw(pg_cancel_backend pg_terminate_backend))
 sql('SELECT revops.stop_worker()');
 $long->quit;
 $locker->quit;
-pour(20000);
+pour(6000);
 my $told = '';
 my $psql = IPC::Run::start(['psql', '-XAt', '-d', $node->connstr('live'), '-c', 'SELECT revops.process()'], '<', \undef, '>&', \$told);
 my $pid = 0;

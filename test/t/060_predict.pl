@@ -83,13 +83,15 @@ for my $options ('{}', $no_trees ? () : '{"trees": true}')
 }
 is($node->safe_psql('postgres', q{SELECT count(*) FROM revops.model_version WHERE model = 'cancelled'}), '0', 'and nothing is stored');
 
+$node->safe_psql('postgres', q{CREATE TABLE coded AS SELECT revenue, month, operating_systems, browser, region, traffic_type, visitor_type, weekend::text AS weekend,
+		least(administrative, 9)::text AS a, least(product_related / 10, 20)::text AS b, least(floor(page_values / 5), 20)::text AS c, floor(exit_rates * 50)::text AS d FROM shop});
+$node->safe_psql('postgres', q{SELECT revops.train('oracle', 'predict', 'SELECT * FROM coded', 'revenue', '{"held_out": 0, "interactions": 0}')});
+
 # the learner against scikit-learn: the same features, the same objective
 SKIP:
 {
 	my $python = '/usr/bin/python3';
 	skip('python3-sklearn is not installed', 4) unless -x $python && system("$python -c 'import sklearn' 2>/dev/null") == 0;
-	$node->safe_psql('postgres', q{CREATE TABLE coded AS SELECT revenue, month, operating_systems, browser, region, traffic_type, visitor_type, weekend::text AS weekend,
-		least(administrative, 9)::text AS a, least(product_related / 10, 20)::text AS b, least(floor(page_values / 5), 20)::text AS c, floor(exit_rates * 50)::text AS d FROM shop});
 	my $csv = $node->safe_psql('postgres', 'COPY coded TO STDOUT CSV');
 	for my $strength (0.5, 20)
 	{

@@ -156,7 +156,8 @@ my %update = (
 	  . "GRANT EXECUTE ON FUNCTION revops.config_valid_from() TO revops_admin;\n",
 	column => "ALTER TABLE revops.stream_lane ADD COLUMN last_pass_at timestamptz;\n",
 	default => "ALTER TABLE revops.stream_lane ALTER COLUMN passes SET DEFAULT 0;\n",
-	view => $status . $comments . "REVOKE ALL ON revops.stream_status FROM PUBLIC;\nGRANT SELECT ON revops.stream_status TO revops_admin, revops_app, revops_reader;\n",
+	view => $status . $comments . "REVOKE ALL ON revops.stream_status FROM PUBLIC;\nGRANT SELECT ON revops.stream_status TO revops_admin, revops_app, revops_reader;\n"
+	  . "ALTER VIEW revops.stream_status OWNER TO revops_view;\n",
 	index => $index,
 	mark => $mark,
 	comment => $retry);
