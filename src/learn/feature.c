@@ -231,7 +231,7 @@ Words(Features *f)
 }
 
 /* The features of a text, in f->hash, and with places their extents in f->extent. */
-static inline pg_attribute_always_inline void
+static pg_attribute_always_inline void
 Extract(Features *f, const FeatureKinds *kinds, const char *utf8, int len, const bool places)
 {
 	int			n = 0;
