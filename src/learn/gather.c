@@ -127,8 +127,8 @@ AddExample(Examples *e, const FeatureKinds *kinds, int label, const char *name, 
 }
 
 /* The column's number, or ERROR that names it. */
-static int
-Column(TupleDesc desc, const char *name, const char *why)
+int
+LearnColumn(TupleDesc desc, const char *name, const char *why)
 {
 	int			n = SPI_fnumber(desc, name);
 
@@ -163,8 +163,8 @@ LearnQuery(const char *query, const char *label_column, void (*take) (void *arg,
 				 errmsg("the query of examples is not one query that gives rows"),
 				 errhint("It has the form SELECT ... AS text, ... AS %s FROM ...", quote_identifier(label_column))));
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	text_at = Column(portal->tupDesc, "text", "The texts are taken from the column \"text\".");
-	label_at = Column(portal->tupDesc, label_column, "The argument \"label\" names the column of labels.");
+	text_at = LearnColumn(portal->tupDesc, "text", "The texts are taken from the column \"text\".");
+	label_at = LearnColumn(portal->tupDesc, label_column, "The argument \"label\" names the column of labels.");
 	row = AllocSetContextCreate(CurrentMemoryContext, "revops example", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{

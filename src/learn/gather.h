@@ -72,6 +72,7 @@ typedef struct Vocabulary
 } Vocabulary;
 
 extern void LearnQuery(const char *query, const char *label_column, void (*take) (void *arg, const char *label, const char *body), void *arg);
+extern int	LearnColumn(TupleDesc desc, const char *name, const char *why);
 extern void LearnGather(Examples *e, const char *query, const char *label_column, const LearnOptions *options);
 extern void LearnVectorize(Examples *e, int min_count, Dataset *data, Vocabulary *v);
 extern void LearnCharge(Examples *e, size_t bytes);

@@ -5,6 +5,7 @@
  * Rows get a digest of their values, and are used in its order (or that of the time column), so that what is learned does not depend on
  * the order in which the query gives them. All that grows with the data is counted against revops.train_memory, before it is allocated.
  */
+#include "learn/gather.h"
 #include "learn/predict.h"
 
 #include "common/hashfn.h"
@@ -266,19 +267,6 @@ AddInput(RawTable *t, int column, InputPart part, bool category)
 	}
 }
 
-static int
-FindColumn(TupleDesc desc, const char *name, const char *what)
-{
-	int			n = SPI_fnumber(desc, name);
-
-	if (n <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("the query gives no column \"%s\"", name),
-				 errhint("%s", what)));
-	return n - 1;
-}
-
 static void
 TakeColumns(void *arg, TupleDesc desc)
 {
@@ -286,20 +274,20 @@ TakeColumns(void *arg, TupleDesc desc)
 	RawTable   *t = k->t;
 	const PredictOptions *o = k->options;
 
-	k->label_at = FindColumn(desc, k->label_column, "The argument \"label\" names the column of answers.");
+	k->label_at = LearnColumn(desc, k->label_column, "The argument \"label\" names the column of answers.") - 1;
 	ValueReaderInit(&k->label, TupleDescAttr(desc, k->label_at)->atttypid, k->context);
 	k->time_at = -1;
 	if (o->time[0] != '\0')
 	{
-		k->time_at = FindColumn(desc, o->time, "The option \"time\" names the column by whose order examples are held out.");
+		k->time_at = LearnColumn(desc, o->time, "The option \"time\" names the column by whose order examples are held out.") - 1;
 		ValueReaderInit(&k->time, TupleDescAttr(desc, k->time_at)->atttypid, k->context);
 		if (k->time.kind == COLUMN_CATEGORY)
 			BadOption("time", "a column of times or numbers");
 	}
-	if (o->group[0] != '\0' && FindColumn(desc, o->group, "The option \"group\" names a column.") == k->label_at)
+	if (o->group[0] != '\0' && LearnColumn(desc, o->group, "The option \"group\" names a column.") - 1 == k->label_at)
 		BadOption("group", "another column than that of the answers");
 	for (int i = 0; i < o->nexclude; i++)
-		FindColumn(desc, o->exclude[i], "The option \"exclude\" names columns that are not to count.");
+		LearnColumn(desc, o->exclude[i], "The option \"exclude\" names columns that are not to count.");
 	t->column = palloc0(desc->natts * sizeof(char *));
 	t->kind = palloc0(desc->natts * sizeof(ColumnKind));
 	t->input = palloc(PREDICT_MAX_INPUTS * sizeof(RawInput));

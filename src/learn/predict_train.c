@@ -228,7 +228,8 @@ MeasureHeld(Training *g, Scored *s, int n, double *scale, double *shift, StringI
 					 m.auc - 1.96 * m.auc_error > 0.5 ? "true" : "false");
 	if (!(m.auc - 1.96 * m.auc_error > 0.5))
 		ereport(WARNING,
-				(errmsg("model \"%s\": nothing can be learnt from these columns", g->model),
+				(errcode(ERRCODE_WARNING),
+				 errmsg("model \"%s\": nothing can be learnt from these columns", g->model),
 				 errdetail("On the %d rows held out the AUC is %.3f, with a 95%% interval from %.3f to %.3f: no better than a toss.",
 						   n, m.auc, Max(0, m.auc - 1.96 * m.auc_error), Min(1, m.auc + 1.96 * m.auc_error))));
 }
