@@ -245,6 +245,7 @@ $$ BEGIN RAISE NOTICE 'repair % % since %', subject_kind, subject, since; END $$
 INSERT INTO revops.person (person, account) VALUES ('ada', 'acme'), ('v0', 'zeta');
 SELECT revops.identify('nobody', 'ada');
 INSERT INTO revops.event (kind, person, occurred_at) VALUES ('k', 'v1', '2026-01-10'), ('k', 'v1', '2026-01-12'), ('k', 'v2', '2026-01-05'), ('k', 'v0', '2026-01-11');
+INSERT INTO revops.event (kind, person, account, occurred_at) VALUES ('k', 'v1', 'own', '2026-01-13');
 SELECT revops.identify('v2', 'v1');
 SELECT revops.identify('v1', 'ada');
 SELECT revops.identify('v1', 'ada');

@@ -676,6 +676,12 @@ BEGIN
             UNION ALL
             SELECT ''account'', CASE WHEN t.new_identity IS NULL THEN t.new_account
                                      ELSE (SELECT p.account FROM revops.person p WHERE p.person = t.new_identity) END
+            UNION ALL
+            -- Events may name an account of their own; who did them, and where, has changed there too.
+            SELECT DISTINCT ''account'', x.account
+            FROM (SELECT t.person AS key UNION ALL SELECT v.person FROM revops.person v WHERE v.identity = t.person) k
+            JOIN revops.event x ON x.person = k.key
+            WHERE t.old_identity IS DISTINCT FROM t.new_identity
         ) u
         WHERE u.subject IS NOT NULL
         GROUP BY u.kind, u.subject
