@@ -31,7 +31,7 @@ as_postgres pg_virtualenv -v "$PGV" \
 read -r passed failed < <(awk '
 	/^(test|    ) .*\.\.\. ok( |$)/				{ p++ }
 	/^(test|    ) .*\.\.\. (FAILED|failed)/		{ f++ }
-	/^ok +[0-9]+/ && !/# *[Ss][Kk][Ii][Pp]/		{ p++ }
+	/^ok +[0-9]+/ && !/^ok +[0-9]+ ms/ && !/# *[Ss][Kk][Ii][Pp]/		{ p++ }
 	/^not ok +[0-9]+/ && !/# *TODO/				{ f++ }
 	END { print p + 0, f + 0 }' "$log")
 
