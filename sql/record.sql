@@ -15,6 +15,15 @@ SELECT opportunity, entered_at, stage, previous, origin, recorded_at FROM revops
 -- a dump's rows take the place of those that restoring the opportunity wrote
 INSERT INTO revops.stage_history (opportunity, entered_at, stage, origin, recorded_at) VALUES ('record-3', '2026-03-02 09:00+00', 'lead', 'backfill', '2026-01-01');
 SELECT opportunity, entered_at, stage, previous, origin, recorded_at FROM revops.stage_history WHERE opportunity = 'record-3' ORDER BY 1, 2;
+-- and what is written again at the same instant takes the place of what was there
+DELETE FROM revops.opportunity WHERE opportunity = 'record-3';
+SET revops.change_origin = 'source';
+INSERT INTO revops.opportunity (opportunity, stage, stage_since) VALUES ('record-3', 'lead', '2026-03-02 09:00+00'), ('record-4', 'lead', '2026-03-02 09:00+00');
+UPDATE revops.opportunity SET stage = 'demo', stage_since = '2026-03-04' WHERE opportunity IN ('record-3', 'record-4');
+UPDATE revops.opportunity SET stage = NULL, stage_since = '2026-03-05' WHERE opportunity = 'record-4';
+RESET revops.change_origin;
+SELECT opportunity, entered_at, stage, previous, origin, recorded_at FROM revops.stage_history WHERE opportunity IN ('record-3', 'record-4') ORDER BY 1, 2;
+SELECT opportunity, stage, stage_since FROM revops.opportunity WHERE opportunity IN ('record-3', 'record-4') ORDER BY 1;
 -- fields by name: columns, properties, and what cannot be
 SELECT revops.set_field('opportunity', 'record-1', 'amount', '12.50'), revops.set_field('opportunity', 'record-1', 'budget', '30000'),
        revops.set_field('opportunity', 'record-1', 'budget', '40000');

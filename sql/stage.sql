@@ -166,6 +166,43 @@ SELECT bool_and(usual_time > '0') FROM revops.pipeline_conformance WHERE NOT is_
 SELECT revops.train_stages('sales', options => '{"deploy": false}');
 SELECT metrics ->> 'cases' AS cases FROM revops.stage_model WHERE version = 3;
 
+-- an attached table behind: what a row of it does not take is refused with the reason and stays a proposal; the others are set
+SET revops.as_of = '2026-03-06 02:00+00';
+CREATE TABLE crm (id text PRIMARY KEY, phase text, CONSTRAINT fair CHECK (id <> 'a4' OR phase <> 'won'));
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER keep BEFORE UPDATE ON crm FOR EACH ROW WHEN (OLD.id = 'a5') EXECUTE FUNCTION keep();
+INSERT INTO crm SELECT 'a' || g, 'contact' FROM generate_series(1, 6) g;
+SELECT revops.attach('crm', 'opportunity', '{"opportunity": "id", "stage": "phase"}', write_back => true) > 0 AS attached;
+SELECT revops.apply_attachments();
+INSERT INTO revops.opportunity (opportunity, stage) VALUES ('a7', 'contact');
+SET revops.as_of = '2026-03-10 01:00+00';
+INSERT INTO revops.event (opportunity, occurred_at, kind)
+SELECT 'a' || a, '2026-03-06 03:00+00'::timestamptz + g * interval '26 hours', 'contract' FROM generate_series(1, 7) a, generate_series(0, 2) g;
+SELECT revops.process();
+UPDATE crm SET phase = 'demo' WHERE id = 'a2';
+DELETE FROM crm WHERE id = 'a3';
+SELECT opportunity, estimated, refused FROM revops.calibrate_stages('sales') WHERE opportunity LIKE 'a_' ORDER BY 1;
+SELECT opportunity, recorded, estimated, calibration_id IS NOT NULL AS applied, refused FROM revops.calibrate_stages('sales', apply => true) ORDER BY 1;
+SELECT id, phase FROM crm ORDER BY 1;
+SELECT o.opportunity, o.stage, o.stage_since, h.previous, h.origin FROM revops.opportunity o JOIN revops.stage_history h USING (opportunity, stage) WHERE opportunity LIKE 'a_' ORDER BY 1;
+SELECT opportunity, before, after, reason, refused_at FROM revops.calibration_refusal ORDER BY 1;
+SELECT opportunity, estimated, calibration_id, refused IS NOT NULL AS refused FROM revops.calibrate_stages('sales') ORDER BY 1;
+-- each is audited, as it is in its table
+SELECT c.opportunity, a.action, a.before FROM revops.calibration c JOIN revops.audit_log a ON a.after = to_jsonb(c) WHERE a.what = 'calibration' AND c.opportunity LIKE 'a_' ORDER BY 1;
+-- what was newer is taken over; our own writes change nothing more
+SELECT revops.apply_attachments();
+SELECT opportunity, stage FROM revops.opportunity WHERE opportunity LIKE 'a_' ORDER BY 1;
+SELECT opportunity, refused IS NOT NULL AS refused FROM revops.calibrate_stages('sales') ORDER BY 1;
+-- and once nothing stands against them, they are set too
+DROP TRIGGER keep ON crm;
+ALTER TABLE crm DROP CONSTRAINT fair;
+SELECT opportunity, calibration_id IS NOT NULL AS applied, refused FROM revops.calibrate_stages('sales', apply => true) ORDER BY 1;
+SELECT id, phase FROM crm ORDER BY 1;
+SELECT count(*) FROM revops.calibration_refusal;
+SELECT count(*) FROM revops.calibrate_stages('sales', apply => true);
+DROP TABLE crm;
+DROP FUNCTION keep;
+
 -- a pipeline of its own; other stages than before undeploy the model
 SELECT revops.put_pipeline('other', '{"stages": ["a", "b"]}');
 SELECT revops.set_field('opportunity', 'o2', 'pipeline', 'other');
@@ -180,6 +217,6 @@ SET client_min_messages = warning;
 SELECT revops.drop_rule('keen'), revops.drop_rule('silent');
 DROP TABLE past, feed;
 DROP FUNCTION same_as_batch;
-TRUNCATE revops.calibration, revops.stage_confirmation, revops.stage_request, revops.stage_history;
+TRUNCATE revops.calibration, revops.calibration_refusal, revops.stage_confirmation, revops.stage_request, revops.stage_history;
 DELETE FROM revops.opportunity;
 DO $$ BEGIN PERFORM revops.start_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;

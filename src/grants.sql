@@ -44,4 +44,4 @@ GRANT INSERT (event_id, occurred_at, received_at, person, account, opportunity, 
 GRANT SELECT ON revops.model, revops.model_version, revops.moment, revops.task, revops.task_plan, revops.calendar,
     revops.rule_template, revops.intent_pack, revops.intent_publication, revops.intent, revops.intent_state, revops.competitor,
     revops.field_suggestion, revops.answer_pack, revops.pipeline, revops.pipeline_stage, revops.pipeline_move,
-    revops.stage_model, revops.calibration TO revops_app, revops_reader;
+    revops.stage_model, revops.calibration, revops.calibration_refusal TO revops_app, revops_reader;

@@ -19,7 +19,8 @@ BEGIN
             ('failed_event', 'account', 'NULL', 'person', 'NULL'),
             ('stage_history', 'NULL', 'opportunity', 'NULL', 'NULL'),
             ('stage_state', 'NULL', 'opportunity', 'NULL', 'NULL'), ('stage_confirmation', 'NULL', 'opportunity', 'NULL', 'NULL'),
-            ('stage_request', 'NULL', 'opportunity', 'NULL', 'NULL'), ('calibration', 'NULL', 'opportunity', 'NULL', 'NULL'), ('win_history', 'NULL', 'opportunity', 'NULL', 'NULL'),
+            ('stage_request', 'NULL', 'opportunity', 'NULL', 'NULL'), ('calibration', 'NULL', 'opportunity', 'NULL', 'NULL'),
+            ('calibration_refusal', 'NULL', 'opportunity', 'NULL', 'NULL'), ('win_history', 'NULL', 'opportunity', 'NULL', 'NULL'),
             ('field_suggestion', 'NULL', 'opportunity', 'NULL', 'NULL'),
             ('account_need', 'account', 'NULL', 'NULL', 'NULL'), ('account_profile', 'account', 'NULL', 'NULL', 'NULL'),
             ('service', 'account', 'NULL', 'NULL', 'NULL'), ('service_week', 'account', 'NULL', 'NULL', 'NULL'),
@@ -63,7 +64,8 @@ BEGIN
     FOREACH t IN ARRAY ARRAY['signal', 'intent', 'intent_publication', 'moment_rule', 'playbook', 'playbook_level', 'playbook_plan', 'calendar', 'model', 'model_version',
                              'territory', 'unit', 'rep', 'duty', 'permission', 'absence', 'skill', 'rep_skill', 'competitor', 'answer_pack', 'pipeline', 'pipeline_stage',
                              'pipeline_move', 'stage_model', 'calibration', 'proposal', 'proposal_change', 'substitution'] LOOP
-        EXECUTE pg_catalog.format('CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON revops.%I FOR EACH ROW EXECUTE FUNCTION revops.audit()', t);
+        EXECUTE pg_catalog.format('CREATE TRIGGER audit AFTER UPDATE OR DELETE ON revops.%I FOR EACH ROW EXECUTE FUNCTION revops.audit()', t);
+        EXECUTE pg_catalog.format('CREATE TRIGGER audit_insert AFTER INSERT ON revops.%I REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.%I FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
     END LOOP;
     -- its row also counts what was applied

@@ -31,12 +31,16 @@ CREATE FUNCTION revops.audit() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     former jsonb := CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN revops.audit_image(to_jsonb(OLD)) END;
-    fresh  jsonb := CASE WHEN TG_OP IN ('UPDATE', 'INSERT') THEN revops.audit_image(to_jsonb(NEW)) END;
+    latter jsonb := CASE WHEN TG_OP IN ('UPDATE', 'INSERT') THEN revops.audit_image(to_jsonb(NEW)) END;
     role   CONSTANT text := nullif(current_setting('role'), 'none');
 BEGIN
-    IF former IS DISTINCT FROM fresh OR TG_OP = 'TRUNCATE' THEN
+    IF TG_LEVEL = 'STATEMENT' AND TG_OP = 'INSERT' THEN
+        INSERT INTO revops.audit_log (changed_by, acting_as, what, action, after)
+        SELECT session_user, nullif(role, session_user), TG_TABLE_NAME, 'insert', CASE WHEN length(i.after::text) > 100000 THEN revops.audit_image(i.after) ELSE i.after END
+        FROM (SELECT to_jsonb(n) AS after FROM fresh n OFFSET 0) i;
+    ELSIF former IS DISTINCT FROM latter OR TG_OP = 'TRUNCATE' THEN
         INSERT INTO revops.audit_log (changed_by, acting_as, what, action, before, after)
-        VALUES (session_user, nullif(role, session_user), TG_TABLE_NAME, lower(TG_OP), former, fresh);
+        VALUES (session_user, nullif(role, session_user), TG_TABLE_NAME, lower(TG_OP), former, latter);
     END IF;
     RETURN NULL;
 END $$;

@@ -260,86 +260,237 @@ revops_attachment_keys(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Why a value was not written back; no message: it was. */
+typedef struct Refusal
+{
+	char	   *message;
+	char	   *detail;			/* or NULL */
+	char	   *hint;
+} Refusal;
+
+/* Values for one field of rows of a source, told by their keys. */
+typedef struct WriteBack
+{
+	int			n;
+	Datum	   *keys;			/* text */
+	Datum	   *values;			/* text; NULL where novalue */
+	bool	   *novalue;
+	char	  **known;			/* what we have read there last; NULL: nothing */
+	Datum	   *written;		/* jsonb, in the memory of the statement that wrote it */
+	Refusal    *refused;
+} WriteBack;
+
+static const char *
+Quoted(const char *value)
+{
+	return value ? psprintf("\"%s\"", value) : "empty";
+}
+
+/* The texts of rows i for which chosen[i], as an array for SQL. */
+static Datum
+ChosenTexts(const WriteBack *w, const Datum *texts, const bool *nulls, const bool *chosen, int nchosen)
+{
+	Datum	   *elems = palloc((nchosen + 1) * sizeof(Datum));
+	bool	   *none = palloc0((nchosen + 1) * sizeof(bool));
+	int			lower = 1,
+				k = 0;
+
+	for (int i = 0; i < w->n; i++)
+	{
+		if (!chosen[i])
+			continue;
+		none[k] = nulls != NULL && nulls[i];
+		elems[k++] = texts[i];
+	}
+	return PointerGetDatum(construct_md_array(elems, none, 1, &nchosen, &lower, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* Run SQL that returns (place in the arrays, something). */
+static void
+RunOnRows(const char *sql, int nargs, Datum *args, int expected)
+{
+	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
+
+	if (SPI_execute_with_args(sql, nargs, types, args, NULL, false, 0) != expected)
+		elog(ERROR, "could not write to an attached table");
+}
+
 /*
- * Set one field of a source's row, if it is read from a plain column and has the value there that we know. Returns what the column has
- * then, as JSON; NULL if the field is not one that can be written.
+ * Set one field of rows, where it is read from a plain column, and that has the value that we know; of the others refused[] says why not.
+ * False: the field is not one that can be written. To be called as the source's owner.
  */
+static bool
+WriteRows(const Source *s, const char *field, WriteBack *w)
+{
+	const MapEntry *entry = NULL;
+	const char *column = s->write_back ? MappingPlainColumn(s->mapping, s->rel, field, &entry) : NULL,
+			   *name = quote_identifier(RelationGetRelationName(s->rel)),
+			   *table = RelationGetRelationName(s->rel);
+	bool	   *chosen = palloc(w->n * sizeof(bool));
+	int		   *place = palloc(w->n * sizeof(int));
+	int			nchosen = 0;
+	Form_pg_attribute a;
+	char	   *condition,
+			   *read;
+	Datum		args[2];
+
+	if (column == NULL || *column == '\0')
+		return false;
+	a = TupleDescAttr(RelationGetDescr(s->rel), get_attnum(RelationGetRelid(s->rel), column) - 1);
+	condition = SourceKeyCondition(s->rel, &s->key, "revops_k.revops_key");
+	read = psprintf("%s.%s", name, quote_identifier(column));
+	if (!entry->property)
+		read = psprintf("CAST(%s AS %s)", read, entry->type);
+
+	/* lock them, in the order given, and see what they have by now */
+	memset(chosen, true, w->n * sizeof(bool));
+	args[0] = ChosenTexts(w, w->keys, NULL, chosen, w->n);
+	for (int i = 0; i < w->n; i++)
+	{
+		w->refused[i].message = psprintf("\"%s\" was not written back: the row is not in table \"%s\" any more", field, table);
+		w->refused[i].detail = NULL;
+		w->refused[i].hint = "It is taken over from there in a moment.";
+		chosen[i] = false;
+	}
+	RunOnRows(psprintf("SELECT revops_k.revops_n, to_jsonb(%s) #>> '{}' FROM unnest($1) WITH ORDINALITY AS revops_k (revops_key, revops_n) JOIN %s ON %s"
+					   " ORDER BY revops_k.revops_n FOR NO KEY UPDATE OF %s", read, SourceName(s->rel), condition, name),
+			  1, args, SPI_OK_SELECT);
+	for (uint64 r = 0; r < SPI_processed; r++)
+	{
+		bool		isnull;
+		int			i = (int) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 1, &isnull)) - 1;
+		char	   *found = SPI_getvalue(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 2),
+				   *known = w->known[i];
+
+		if ((found == NULL) == (known == NULL) && (found == NULL || strcmp(found, known) == 0))
+		{
+			w->refused[i].message = psprintf("\"%s\" was not written back: table \"%s\" did not take it", field, table);
+			w->refused[i].hint = "A trigger or a policy of the table keeps its owner from writing the row.";
+			chosen[i] = true;
+			continue;
+		}
+		w->refused[i].message = psprintf("\"%s\" was not written back: it has been changed in table \"%s\" since", field, table);
+		w->refused[i].detail = psprintf("It was %s and is %s there now.", Quoted(known), Quoted(found));
+		w->refused[i].hint = "The newer value stands. It is taken over from there in a moment.";
+	}
+	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < w->n; i++)
+		if (chosen[i])
+			place[nchosen++] = i;
+	if (nchosen == 0)
+		return true;
+
+	args[0] = ChosenTexts(w, w->keys, NULL, chosen, nchosen);
+	args[1] = ChosenTexts(w, w->values, w->novalue, chosen, nchosen);
+	RunOnRows(psprintf("UPDATE %s SET %s = CAST(revops_k.revops_value AS %s) FROM unnest($1, $2) WITH ORDINALITY AS revops_k (revops_key, revops_value, revops_n)"
+					   " WHERE %s RETURNING revops_k.revops_n, to_jsonb(%s)", SourceName(s->rel), quote_identifier(column),
+					   format_type_extended(a->atttypid, a->atttypmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY), condition, read),
+			  2, args, SPI_OK_UPDATE_RETURNING);
+	for (uint64 r = 0; r < SPI_processed; r++)
+	{
+		bool		isnull;
+		int			i = place[DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 1, &isnull)) - 1];
+
+		w->written[i] = SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 2, &isnull);
+		if (isnull)
+			w->written[i] = DirectFunctionCall1(jsonb_in, CStringGetDatum("null"));
+		w->refused[i].message = NULL;
+	}
+	return true;
+}
+
+/* Set one field of a source's row. Returns what the column has then, as JSON; NULL if the field is not one that can be written; an error if it is refused. */
 PG_FUNCTION_INFO_V1(revops_attachment_update);
 Datum
 revops_attachment_update(PG_FUNCTION_ARGS)
 {
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	char	   *field;
-	Datum		v[2];
-	char		null[2] = {' ', ' '};
-	const MapEntry *entry = NULL;
-	const char *column,
-			   *read;
-	char	   *condition;
+	Datum		key,
+				value,
+				written = (Datum) 0;
+	bool		novalue = PG_ARGISNULL(3),
+				writable;
+	char	   *known = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4));
+	Refusal		refused = {0};
+	WriteBack	w = {1, &key, &value, &novalue, &known, &written, &refused};
 	Source	   *s;
-	Form_pg_attribute a;
 	Oid			user;
 	int			context,
 				level;
-	bool		isnull;
-	char	   *found,
-			   *known = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4));
-	Datum		written;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	field = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	v[0] = PG_GETARG_DATUM(1);
-	v[1] = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
-	null[1] = PG_ARGISNULL(3) ? 'n' : ' ';
+	key = PG_GETARG_DATUM(1);
+	value = novalue ? (Datum) 0 : PG_GETARG_DATUM(3);
 	level = SqlConnect();
 	s = SourceOpen(PG_GETARG_INT32(0), RowExclusiveLock);
 	BecomeOwner(s, &user, &context);
-	column = s->write_back ? MappingPlainColumn(s->mapping, s->rel, field, &entry) : NULL;
-	if (column == NULL || *column == '\0')
-	{
-		SetUserIdAndSecContext(user, context);
-		relation_close(s->rel, NoLock);
-		SqlFinish(level);
-		PG_RETURN_NULL();
-	}
-	a = TupleDescAttr(RelationGetDescr(s->rel), get_attnum(RelationGetRelid(s->rel), column) - 1);
-	condition = SourceKeyCondition(s->rel, &s->key, "$1");
-	read = entry->property ? quote_identifier(column) : psprintf("CAST(%s AS %s)", quote_identifier(column), entry->type);
-
-	if (SPI_execute_with_args(psprintf("SELECT to_jsonb(%s) #>> '{}' FROM %s WHERE %s FOR NO KEY UPDATE", read, SourceName(s->rel), condition),
-							  1, types, v, null, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read a row of an attached table");
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("\"%s\" was not written back: the row is not in table \"%s\" any more", field, RelationGetRelationName(s->rel)),
-				 errhint("It is taken over from there in a moment.")));
-	found = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if ((found == NULL) != (known == NULL) || (found != NULL && strcmp(found, known) != 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("\"%s\" was not written back: it has been changed in table \"%s\" since", field, RelationGetRelationName(s->rel)),
-				 errdetail("It was %s%s%s and is %s%s%s there now.", known ? "\"" : "", known ? known : "empty", known ? "\"" : "",
-						   found ? "\"" : "", found ? found : "empty", found ? "\"" : ""),
-				 errhint("The newer value stands. It is taken over from there in a moment.")));
-	if (SPI_execute_with_args(psprintf("UPDATE %s SET %s = CAST($2 AS %s) WHERE %s RETURNING to_jsonb(%s)", SourceName(s->rel),
-									   quote_identifier(column),
-									   format_type_extended(a->atttypid, a->atttypmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY),
-									   condition, read),
-							  2, types, v, null, false, 0) != SPI_OK_UPDATE_RETURNING || SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("\"%s\" was not written back: table \"%s\" did not take it", field, RelationGetRelationName(s->rel)),
-				 errhint("A trigger or a policy of the table keeps its owner from writing the row.")));
+	writable = WriteRows(s, text_to_cstring(PG_GETARG_TEXT_PP(2)), &w);
 	SetUserIdAndSecContext(user, context);
-	written = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	if (isnull)
-		written = DirectFunctionCall1(jsonb_in, CStringGetDatum("null"));
-	written = SPI_datumTransfer(written, false, -1);
+	if (writable && refused.message != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s", refused.message),
+				 refused.detail ? errdetail("%s", refused.detail) : 0,
+				 errhint("%s", refused.hint)));
+	if (writable)
+		written = SPI_datumTransfer(written, false, -1);
 	relation_close(s->rel, NoLock);
 	SqlFinish(level);
+	if (!writable)
+		PG_RETURN_NULL();
 	PG_RETURN_DATUM(written);
+}
+
+/* The same for many rows: those refused are returned with the reason, and the others are written. */
+PG_FUNCTION_INFO_V1(revops_attachment_update_rows);
+Datum
+revops_attachment_update_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	WriteBack	w = {0};
+	Datum	   *known;
+	bool	   *nokey,
+			   *unknown;
+	int			nvalues,
+				nknown;
+	Source	   *s;
+	Oid			user;
+	int			context,
+				level;
+
+	InitMaterializedSRF(fcinfo, 0);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &w.keys, &nokey, &w.n);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), TEXTOID, -1, false, TYPALIGN_INT, &w.values, &w.novalue, &nvalues);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(4), TEXTOID, -1, false, TYPALIGN_INT, &known, &unknown, &nknown);
+	if (nvalues != w.n || nknown != w.n || array_contains_nulls(PG_GETARG_ARRAYTYPE_P(1)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("each key needs a value and what is known")));
+	w.known = palloc((w.n + 1) * sizeof(char *));
+	for (int i = 0; i < w.n; i++)
+		w.known[i] = unknown[i] ? NULL : TextDatumGetCString(known[i]);
+	w.written = palloc0((w.n + 1) * sizeof(Datum));
+	w.refused = palloc0((w.n + 1) * sizeof(Refusal));
+
+	level = SqlConnect();
+	s = SourceOpen(PG_GETARG_INT32(0), RowExclusiveLock);
+	BecomeOwner(s, &user, &context);
+	if (w.n > 0 && WriteRows(s, text_to_cstring(PG_GETARG_TEXT_PP(2)), &w))
+	{
+		for (int i = 0; i < w.n; i++)
+		{
+			const Refusal *r = &w.refused[i];
+			Datum		v[3] = {w.keys[i], w.written[i], (Datum) 0};
+			bool		null[3] = {false, r->message != NULL, r->message == NULL};
+
+			if (r->message != NULL)
+				v[2] = CStringGetTextDatum(r->detail ? psprintf("%s. %s", r->message, r->detail) : r->message);
+			tuplestore_putvalues(result->setResult, result->setDesc, v, null);
+		}
+	}
+	SetUserIdAndSecContext(user, context);
+	relation_close(s->rel, NoLock);
+	SqlFinish(level);
+	return (Datum) 0;
 }
 
 bool

@@ -563,12 +563,26 @@ AS 'MODULE_PATHNAME', 'revops_attachment_update';
 COMMENT ON FUNCTION revops.attachment_update(int, text, text, text, text) IS
 'Sets a field of an attached table''s row where it is still as known; returns what the row has then, NULL where the field cannot be written back';
 
+CREATE FUNCTION revops.attachment_update_rows(attachment int, source_keys text[], field text, fresh text[], known text[], OUT source_key text, OUT written jsonb, OUT refused text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres'
+AS 'MODULE_PATHNAME', 'revops_attachment_update_rows';
+COMMENT ON FUNCTION revops.attachment_update_rows(int, text[], text, text[], text[]) IS
+'attachment_update() of many rows: of each what the row has then, or why it was refused; no row where the field cannot be written back';
+
+CREATE FUNCTION revops.applied_path(subject_kind revops.subject_kind, field text) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = ('revops.' || $1::text)::regclass AND t.attname = $2 AND t.attnum > 0)
+                THEN ARRAY[$2] ELSE ARRAY['properties', $2] END
+$$;
+COMMENT ON FUNCTION revops.applied_path(revops.subject_kind, text) IS 'Where attached_row.applied has a field';
+
 CREATE FUNCTION revops.write_back(subject_kind revops.subject_kind, subject text, field text, value text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     l       record;
-    own     boolean;
+    path    text[];
     written jsonb;
 BEGIN
     SELECT x.attachment, x.source_key, x.applied INTO l
@@ -577,18 +591,86 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    own := EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = ('revops.' || subject_kind::text)::regclass AND t.attname = field AND t.attnum > 0);
-    written := revops.attachment_update(l.attachment, l.source_key, field, value, l.applied #>> CASE WHEN own THEN ARRAY[field] ELSE ARRAY['properties', field] END);
+    path := revops.applied_path(subject_kind, field);
+    written := revops.attachment_update(l.attachment, l.source_key, field, value, l.applied #>> path);
     IF written IS NULL THEN
         RETURN false;
     END IF;
     -- what we wrote is known, so that reading it again changes nothing
-    UPDATE revops.attached_row x SET applied = jsonb_set(x.applied, CASE WHEN own THEN ARRAY[field] ELSE ARRAY['properties', field] END, written)
+    UPDATE revops.attached_row x SET applied = jsonb_set(x.applied, path, written)
     WHERE x.subject = write_back.subject AND x.kind = write_back.subject_kind::text;
     RETURN true;
 END $$;
 COMMENT ON FUNCTION revops.write_back(revops.subject_kind, text, text, text) IS
 'Updates the row of an attached table that a subject comes from, part of revops.set_field(); false where there is none to update, an error where it was changed there since';
+
+-- All of them at once; if that fails, halves, until the row stands alone whose fault it is.
+CREATE FUNCTION revops.write_back_rows(attachment int, source_keys text[], field text, fresh text[], known text[], path text[])
+RETURNS TABLE (subject text, refused text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    half    int := cardinality(source_keys) / 2;
+    who     text[];
+    why     text[];
+    message text;
+BEGIN
+    BEGIN
+        WITH done AS MATERIALIZED (
+            SELECT u.source_key, u.written, u.refused FROM revops.attachment_update_rows(attachment, source_keys, field, fresh, known) u
+        ), taken AS (
+            UPDATE revops.attached_row x SET applied = jsonb_set(x.applied, path, d.written)
+            FROM done d WHERE x.attachment = write_back_rows.attachment AND x.source_key = d.source_key AND d.written IS NOT NULL
+        )
+        SELECT array_agg(x.subject ORDER BY x.subject), array_agg(d.refused ORDER BY x.subject) INTO who, why
+        FROM done d JOIN revops.attached_row x ON x.attachment = write_back_rows.attachment AND x.source_key = d.source_key WHERE d.refused IS NOT NULL;
+        RETURN QUERY SELECT r.subject, r.refused FROM unnest(who, why) AS r (subject, refused);
+        RETURN;
+    EXCEPTION
+        WHEN transaction_rollback OR insufficient_resources OR operator_intervention OR system_error OR internal_error OR lock_not_available THEN
+            RAISE;
+        WHEN OTHERS THEN
+            -- not its detail: that shows the row, to whoever may see the opportunity
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
+    END;
+    IF half = 0 THEN
+        RETURN QUERY SELECT x.subject::text, format('"%s" was not written back: %s', field, message)
+                     FROM revops.attached_row x WHERE x.attachment = write_back_rows.attachment AND x.source_key = source_keys[1];
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT r.subject, r.refused FROM revops.write_back_rows(attachment, source_keys[:half], field, fresh[:half], known[:half], path) r;
+    RETURN QUERY SELECT r.subject, r.refused FROM revops.write_back_rows(attachment, source_keys[half + 1:], field, fresh[half + 1:], known[half + 1:], path) r;
+END $$;
+COMMENT ON FUNCTION revops.write_back_rows(int, text[], text, text[], text[], text[]) IS
+'Updates rows of one attached table, where they are still as known, and keeps what they have then; returns whose were refused, and why';
+
+CREATE FUNCTION revops.write_back_all(subject_kind revops.subject_kind, subjects text[], field text, fresh text[])
+RETURNS TABLE (subject text, refused text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    path    text[];
+    a       record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM revops.attached x WHERE x.kind = subject_kind::text AND x.write_back) THEN
+        RETURN;
+    END IF;
+    path := revops.applied_path(subject_kind, field);
+    FOR a IN
+        SELECT l.attachment, array_agg(l.source_key ORDER BY l.subject) AS source_keys, array_agg(l.value ORDER BY l.subject) AS fresh,
+               array_agg(l.known ORDER BY l.subject) AS known
+        FROM (SELECT x.attachment, x.subject, x.source_key, u.value, x.applied #>> path AS known
+              FROM unnest(subjects, fresh) AS u (subject, value)
+              JOIN revops.attached_row x ON x.subject = u.subject COLLATE "C" AND x.kind = subject_kind::text
+              JOIN revops.attached o ON o.attachment = x.attachment AND o.write_back
+              ORDER BY x.subject FOR UPDATE OF x) l
+        GROUP BY l.attachment ORDER BY l.attachment
+    LOOP
+        RETURN QUERY SELECT r.subject, r.refused FROM revops.write_back_rows(a.attachment, a.source_keys, field, a.fresh, a.known, path) r;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION revops.write_back_all(revops.subject_kind, text[], text, text[]) IS
+'write_back() of many subjects, each with its value: what can be written is; returns whose rows were refused, and why';
 
 -- What happens to the tables themselves
 

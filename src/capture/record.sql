@@ -31,8 +31,9 @@ BEGIN
     RETURN CASE WHEN FOUND THEN NULL ELSE NEW END;
 END $$;
 COMMENT ON FUNCTION revops.stage_history_insert() IS 'Trigger of revops.stage_history: a row that is there already is replaced';
+-- not for what a trigger writes: that of revops.opportunity replaces by itself, a set of rows at once
 CREATE TRIGGER stage_history_insert BEFORE INSERT ON revops.stage_history
-    FOR EACH ROW EXECUTE FUNCTION revops.stage_history_insert();
+    FOR EACH ROW WHEN (pg_catalog.pg_trigger_depth() = 0) EXECUTE FUNCTION revops.stage_history_insert();
 
 CREATE FUNCTION revops.opportunity_stage_since() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -48,18 +49,23 @@ COMMENT ON FUNCTION revops.opportunity_stage_since() IS 'Trigger of revops.oppor
 CREATE TRIGGER stage_since_insert BEFORE INSERT ON revops.opportunity
     FOR EACH ROW WHEN (NEW.stage_since IS NULL OR NEW.stage IS NULL) EXECUTE FUNCTION revops.opportunity_stage_since();
 CREATE TRIGGER stage_since_update BEFORE UPDATE ON revops.opportunity
-    FOR EACH ROW WHEN (OLD.stage IS DISTINCT FROM NEW.stage) EXECUTE FUNCTION revops.opportunity_stage_since();
+    FOR EACH ROW WHEN (OLD.stage IS DISTINCT FROM NEW.stage
+                       AND (NEW.stage IS NULL OR NEW.stage_since IS NULL OR NEW.stage_since IS NOT DISTINCT FROM OLD.stage_since))
+    EXECUTE FUNCTION revops.opportunity_stage_since();
 
+-- No nested loop: the plan is kept, and may have been made when one row changed. Costs that say so are no reason to compile it.
 CREATE FUNCTION revops.opportunity_stage_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO revops.stage_history (opportunity, entered_at, stage, origin)
-        SELECT n.opportunity, n.stage_since, n.stage, coalesce(nullif(current_setting('revops.change_origin', true), ''), 'person') FROM fresh n WHERE n.stage IS NOT NULL;
+        SELECT n.opportunity, n.stage_since, n.stage, coalesce(nullif(current_setting('revops.change_origin', true), ''), 'person') FROM fresh n WHERE n.stage IS NOT NULL
+        ON CONFLICT ON CONSTRAINT stage_history_pkey DO UPDATE SET previous = excluded.previous, origin = excluded.origin, recorded_at = excluded.recorded_at;
     ELSE
         INSERT INTO revops.stage_history (opportunity, entered_at, stage, previous, origin)
         SELECT n.opportunity, n.stage_since, n.stage, o.stage, coalesce(nullif(current_setting('revops.change_origin', true), ''), 'person')
-        FROM fresh n JOIN former o USING (opportunity) WHERE n.stage IS DISTINCT FROM o.stage AND n.stage IS NOT NULL;
+        FROM fresh n JOIN former o USING (opportunity) WHERE n.stage IS DISTINCT FROM o.stage AND n.stage IS NOT NULL
+        ON CONFLICT ON CONSTRAINT stage_history_pkey DO UPDATE SET previous = excluded.previous, origin = excluded.origin, recorded_at = excluded.recorded_at;
     END IF;
     RETURN NULL;
 END $$;

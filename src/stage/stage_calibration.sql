@@ -37,6 +37,25 @@ COMMENT ON COLUMN revops.calibration.undone_at IS 'When it was undone; NULL: it 
 COMMENT ON COLUMN revops.calibration.undone_by IS 'By whom';
 SELECT pg_catalog.pg_extension_config_dump('revops.calibration', '');
 
+CREATE TABLE revops.calibration_refusal (
+    opportunity text COLLATE "C" PRIMARY KEY,
+    pipeline    text COLLATE "C" NOT NULL,
+    before      text,
+    after       text NOT NULL,
+    reason      text NOT NULL,
+    refused_at  timestamptz NOT NULL DEFAULT revops.now(),
+    refused_by  text NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE revops.calibration_refusal IS 'Calibrations that an attached table refused: its row had been changed since, or does not take the stage. They stay proposals; written by calibrate_stages()';
+COMMENT ON COLUMN revops.calibration_refusal.opportunity IS 'The opportunity';
+COMMENT ON COLUMN revops.calibration_refusal.pipeline IS 'Its pipeline';
+COMMENT ON COLUMN revops.calibration_refusal.before IS 'The stage on record';
+COMMENT ON COLUMN revops.calibration_refusal.after IS 'The stage that was to be set';
+COMMENT ON COLUMN revops.calibration_refusal.reason IS 'Why it was not';
+COMMENT ON COLUMN revops.calibration_refusal.refused_at IS 'When it was tried last';
+COMMENT ON COLUMN revops.calibration_refusal.refused_by IS 'Who called calibrate_stages()';
+SELECT pg_catalog.pg_extension_config_dump('revops.calibration_refusal', '');
+
 CREATE FUNCTION revops.stage_proposals(pipeline text, threshold float8)
 RETURNS TABLE (opportunity text, recorded text, estimated text, probability float8, since timestamptz, lag_hours float8, evidence uuid[], evidence_symbols text[],
     pipeline_of text, model_id uuid)
@@ -67,15 +86,55 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 
 $$;
 COMMENT ON FUNCTION revops.stage_proposals(text, float8) IS 'What calibrate_stages() proposes';
 
+-- A set of proposals at once. Locks in the order that set_field() and the reading of attached tables keep: opportunities first, by their keys.
+CREATE FUNCTION revops.apply_calibrations(proposed revops.calibration[]) RETURNS TABLE (calibration revops.calibration, refused text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    acts_as CONSTANT text := coalesce(nullif(current_setting('revops.change_origin', true), ''), 'person');
+    given   revops.calibration[];
+    who     text[];
+    why     text[];
+BEGIN
+    -- where nobody was faster
+    SELECT array_agg(l.c) INTO given
+    FROM (SELECT c FROM unnest(proposed) AS c JOIN revops.opportunity o ON o.opportunity = c.opportunity
+          WHERE o.stage IS NOT DISTINCT FROM c.before AND o.status = 'open' ORDER BY o.opportunity FOR NO KEY UPDATE OF o) l;
+    SELECT array_agg(w.subject), array_agg(w.refused) INTO who, why
+    FROM (SELECT array_agg(c.opportunity::text) AS subjects, array_agg(c.after) AS fresh FROM unnest(given) AS c) g
+    CROSS JOIN LATERAL revops.write_back_all('opportunity', g.subjects, 'stage', g.fresh) w;
+    IF who IS NOT NULL THEN
+        INSERT INTO revops.calibration_refusal AS f (opportunity, pipeline, before, after, reason)
+        SELECT c.opportunity, c.pipeline, c.before, c.after, r.reason
+        FROM unnest(given) AS c JOIN unnest(who, why) AS r (opportunity, reason) ON r.opportunity = c.opportunity
+        ON CONFLICT ON CONSTRAINT calibration_refusal_pkey DO UPDATE SET pipeline = excluded.pipeline, before = excluded.before, after = excluded.after,
+            reason = excluded.reason, refused_at = excluded.refused_at, refused_by = excluded.refused_by;
+        RETURN QUERY SELECT c, r.reason FROM unnest(given) AS c JOIN unnest(who, why) AS r (opportunity, reason) ON r.opportunity = c.opportunity;
+        SELECT array_agg(c) INTO given FROM unnest(given) AS c WHERE c.opportunity NOT IN (SELECT unnest(who));
+    END IF;
+    PERFORM set_config('revops.change_origin', 'calibration', true);
+    UPDATE revops.opportunity o SET stage = c.after, stage_since = revops.now() FROM unnest(given) AS c WHERE o.opportunity = c.opportunity;
+    PERFORM set_config('revops.change_origin', acts_as, true);
+    INSERT INTO revops.calibration SELECT c.* FROM unnest(given) AS c;
+    DELETE FROM revops.calibration_refusal f USING unnest(given) AS c WHERE f.opportunity = c.opportunity;
+    RETURN QUERY SELECT c, NULL::text FROM unnest(given) AS c;
+END $$;
+COMMENT ON FUNCTION revops.apply_calibrations(revops.calibration[]) IS
+'Sets the stages of these calibrations and logs them, where the record is still as they have it; returns what was set, and what an attached table refused, with the reason';
+
 CREATE FUNCTION revops.calibrate_stages(pipeline text DEFAULT NULL, threshold float8 DEFAULT 0.9, apply boolean DEFAULT false)
-RETURNS TABLE (opportunity text, recorded text, estimated text, probability float8, since timestamptz, lag_hours float8, evidence uuid[], calibration_id uuid)
+RETURNS TABLE (opportunity text, recorded text, estimated text, probability float8, since timestamptz, lag_hours float8, evidence uuid[], calibration_id uuid, refused text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+    most    CONSTANT int := 20000;
     named   CONSTANT text := calibrate_stages.pipeline;
     least   CONSTANT float8 := calibrate_stages.threshold;
-    r       record;
-    present text;
+    sets    refcursor;
+    batch   revops.calibration[];
+    tried   bigint := 0;
+    missed  bigint := 0;
+    n       bigint;
 BEGIN
     IF least IS NULL OR NOT least BETWEEN 0.5 AND 1 THEN
         RAISE EXCEPTION 'the threshold is not a probability from 0.5 to 1' USING ERRCODE = 'invalid_parameter_value';
@@ -84,30 +143,42 @@ BEGIN
         RAISE EXCEPTION 'there is no pipeline "%"', named USING ERRCODE = 'undefined_object', HINT = 'revops.pipeline lists those that are there.';
     END IF;
     IF NOT coalesce(calibrate_stages.apply, false) THEN
-        RETURN QUERY SELECT p.opportunity, p.recorded, p.estimated, p.probability, p.since, p.lag_hours, p.evidence, NULL::uuid
-                     FROM revops.stage_proposals(named, least) p;
+        RETURN QUERY SELECT p.opportunity, p.recorded, p.estimated, p.probability, p.since, p.lag_hours, p.evidence, NULL::uuid, f.reason
+                     FROM revops.stage_proposals(named, least) p
+                     LEFT JOIN revops.calibration_refusal f ON f.opportunity = p.opportunity COLLATE "C" AND f.before IS NOT DISTINCT FROM p.recorded AND f.after = p.estimated;
         RETURN;
     END IF;
-    FOR r IN SELECT * FROM revops.stage_proposals(named, least) p ORDER BY p.opportunity LOOP
-        SELECT o.stage INTO present FROM revops.opportunity o WHERE o.opportunity = r.opportunity COLLATE "C" FOR NO KEY UPDATE;
-        -- somebody was faster
-        CONTINUE WHEN NOT FOUND OR present IS DISTINCT FROM r.recorded;
-        PERFORM revops.set_field('opportunity', r.opportunity, 'stage', r.estimated, 'calibration');
-        INSERT INTO revops.calibration AS c (opportunity, pipeline, before, after, probability, estimated_since, evidence, evidence_symbols, model_id, threshold)
-        VALUES (r.opportunity, r.pipeline_of, r.recorded, r.estimated, r.probability, r.since, r.evidence, r.evidence_symbols, r.model_id, least)
-        RETURNING c.calibration_id INTO calibration_id;
-        opportunity := r.opportunity;
-        recorded := r.recorded;
-        estimated := r.estimated;
-        probability := r.probability;
-        since := r.since;
-        lag_hours := r.lag_hours;
-        evidence := r.evidence;
-        RETURN NEXT;
+    -- what is on record by now, or gone, is refused no longer
+    DELETE FROM revops.calibration_refusal f
+    WHERE NOT EXISTS (SELECT FROM revops.opportunity o WHERE o.opportunity = f.opportunity AND o.stage IS NOT DISTINCT FROM f.before AND o.status = 'open');
+    -- one set after the other, each in memory
+    OPEN sets FOR
+        SELECT array_agg(ROW(p.opportunity, gen_random_uuid(), p.pipeline_of, p.recorded, p.estimated, p.probability, p.since, p.evidence, p.evidence_symbols,
+                             p.model_id, least, revops.now(), session_user, NULL, NULL)::revops.calibration ORDER BY p.opportunity COLLATE "C")
+        FROM (SELECT s.*, (row_number() OVER (ORDER BY s.opportunity COLLATE "C") - 1) / most AS piece FROM revops.stage_proposals(named, least) s) p
+        GROUP BY p.piece ORDER BY p.piece;
+    LOOP
+        FETCH sets INTO batch;
+        EXIT WHEN NOT FOUND;
+        RETURN QUERY
+        SELECT (a.calibration).opportunity::text, (a.calibration).before, (a.calibration).after, (a.calibration).probability, (a.calibration).estimated_since,
+               greatest(extract(epoch FROM revops.now() - (a.calibration).estimated_since) / 3600, 0)::float8, (a.calibration).evidence,
+               CASE WHEN a.refused IS NULL THEN (a.calibration).calibration_id END, a.refused
+        FROM revops.apply_calibrations(batch) a ORDER BY (a.calibration).opportunity;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        tried := tried + n;
+        SELECT count(*) INTO n
+        FROM unnest(batch) AS x JOIN revops.calibration_refusal f ON f.opportunity = x.opportunity AND f.refused_at = revops.now() AND f.refused_by = session_user;
+        missed := missed + n;
     END LOOP;
+    CLOSE sets;
+    IF missed > 0 THEN
+        RAISE NOTICE '% of % calibrations were refused by the table that the opportunity comes from, and stay proposals', missed, tried
+            USING HINT = 'The column "refused" has the reason of each, as has revops.calibration_refusal. The next call tries again what is still proposed by then.';
+    END IF;
 END $$;
 COMMENT ON FUNCTION revops.calibrate_stages(text, float8, boolean) IS
-'Open opportunities whose recorded stage the evidence contradicts with at least the probability threshold; apply => true sets them, logged in revops.calibration. What people set after the evidence stands';
+'Open opportunities whose recorded stage the evidence contradicts with at least the probability threshold; apply => true sets them, logged in revops.calibration. What people set after the evidence stands. refused: why an attached table did not take the stage; it stays a proposal';
 
 CREATE FUNCTION revops.undo_calibration(calibration_id uuid) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
