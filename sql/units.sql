@@ -179,7 +179,20 @@ SELECT revops.undo_assignments(:id) > 0 AS some;
 SELECT account, a.owner FROM revops.account a JOIN owners o USING (account) WHERE a.owner IS DISTINCT FROM o.owner ORDER BY 1;
 SELECT revops.undo_assignments(:id);
 SELECT revops.apply_assignments(999);
+ROLLBACK;
 
+-- who is considered, where there are more than the bounds: the same in whatever order the rows lie
+BEGIN;
+INSERT INTO revops.unit (unit, name) SELECT u, u FROM unnest('{many-lost,many-small,many-large}'::text[]) u;
+INSERT INTO revops.skill (skill, dimension) VALUES ('many', 'local_resources');
+INSERT INTO revops.rep (rep, name, unit) VALUES ('many-lost-1', 'x', 'many-lost'), ('many-small-1', 'x', 'many-small');
+INSERT INTO revops.rep (rep, name, unit) SELECT 'many-large-' || g, 'x', 'many-large' FROM generate_series(5000, 1001, -1) g;
+INSERT INTO revops.rep (rep, name) SELECT ' many-free-' || g, 'x' FROM generate_series(2000, 1001, -1) g;
+INSERT INTO revops.rep_skill (rep, skill, level) SELECT 'many-large-' || g, 'many', CASE WHEN g = 4999 THEN 5 ELSE 4 END FROM generate_series(5000, 4901, -1) g;
+CREATE TEMP TABLE considered AS
+SELECT * FROM revops.substitution_candidates('{many-lost-1}', '{}', NULL, '{many}', '{3}', ARRAY['many-small-1'] || ARRAY(SELECT 'many-large-' || g FROM generate_series(1001, 1003) g));
+SELECT unit, whole, count(*), min(rep), max(rep) FROM considered WHERE rep LIKE '%many%' AND rep NOT LIKE 'many-large-49%' GROUP BY 1, 2 ORDER BY 1;
+SELECT rep FROM considered WHERE rep LIKE 'many-large-49%' ORDER BY 1;
 ROLLBACK;
 DELETE FROM revops.person WHERE person = 'pa';
 DELETE FROM revops.service_week WHERE account = 'ann1';

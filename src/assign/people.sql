@@ -17,7 +17,7 @@ CREATE TABLE revops.rep_skill (
     level       int NOT NULL CONSTRAINT rep_skill_level_check CHECK (level BETWEEN 1 AND 5),
     PRIMARY KEY (rep, skill)
 );
-CREATE INDEX rep_skill_skill_idx ON revops.rep_skill (skill, level DESC);
+CREATE INDEX rep_skill_skill_idx ON revops.rep_skill (skill, level DESC, rep);
 COMMENT ON TABLE revops.rep_skill IS 'Who has which skill';
 COMMENT ON COLUMN revops.rep_skill.level IS '1 (knows of it) to 5 (teaches it)';
 

@@ -79,19 +79,37 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjo
 DECLARE
     at      CONSTANT timestamptz := revops.now();
     overlap CONSTANT float8 := coalesce(nullif(current_setting('revops.substitution_overlap', true), ''), '0.5')::float8;
+    most    CONSTANT int := 2000;
     units   text[];
+    members text[];
+    cut     bigint;
     denied  text[];
     barred  text[];
     listed  text[];
     open_calendars text[];
     open_always boolean;
 BEGIN
-    -- units that have similar customers, and those that know these
+    -- units that have similar customers, and those that know these, the best of both first
     units := ARRAY(
-        SELECT revops.similar_units(vector, 40)
-        UNION
-        (SELECT r.unit FROM unnest(known) AS k (rep) JOIN revops.rep r ON r.rep = k.rep COLLATE "C" WHERE r.unit IS NOT NULL
-         GROUP BY r.unit ORDER BY count(*) DESC, r.unit LIMIT 12));
+        SELECT u.unit
+        FROM (
+            SELECT s.unit, s.place FROM revops.similar_units(vector, 40) WITH ORDINALITY AS s (unit, place)
+            UNION ALL
+            (SELECT r.unit, row_number() OVER (ORDER BY count(*) DESC, r.unit)
+             FROM unnest(known) AS k (rep) JOIN revops.rep r ON r.rep = k.rep COLLATE "C" WHERE r.unit IS NOT NULL
+             GROUP BY r.unit ORDER BY 2 LIMIT 12)
+        ) u
+        GROUP BY u.unit ORDER BY min(u.place), u.unit);
+    -- their members; a unit that the bound cuts is none that could take over as it is
+    SELECT array_agg(m.rep ORDER BY m.place, m.rep), max(m.place) INTO members, cut
+    FROM (SELECT r.rep, u.place
+          FROM unnest(units) WITH ORDINALITY AS u (unit, place)
+          CROSS JOIN LATERAL (SELECT x.rep FROM revops.rep x WHERE x.unit = u.unit COLLATE "C" ORDER BY x.rep LIMIT most + 1) r
+          ORDER BY u.place, r.rep LIMIT most + 1) m;
+    IF cardinality(members) > most THEN
+        members := members[:most];
+        units := units[:cut - 1];
+    END IF;
     SELECT array_agg(DISTINCT p.grantee) FILTER (WHERE p.grantee_kind = 'rep'), array_agg(DISTINCT p.grantee) FILTER (WHERE p.grantee_kind = 'unit')
     INTO denied, barred
     FROM revops.permission p
@@ -117,12 +135,13 @@ BEGIN
     listed := ARRAY(
         SELECT k.rep FROM unnest(known[:200]) AS k (rep)
         UNION
-        (SELECT r.rep FROM unnest(units) AS u (unit) JOIN revops.rep r ON r.unit = u.unit COLLATE "C" LIMIT 2000)
+        SELECT m.rep FROM unnest(members) AS m (rep)
         UNION
-        (SELECT r.rep FROM revops.rep r WHERE r.unit IS NULL LIMIT 400)
+        -- in the order of the index
+        (SELECT r.rep FROM revops.rep r WHERE r.unit IS NULL ORDER BY r.unit, r.rep LIMIT 400)
         UNION
         SELECT s.rep FROM unnest(skills, levels) AS n (skill, level) CROSS JOIN LATERAL (
-            SELECT x.rep FROM revops.rep_skill x WHERE x.skill = n.skill COLLATE "C" AND x.level >= n.level ORDER BY x.level DESC LIMIT 20) s
+            SELECT x.rep FROM revops.rep_skill x WHERE x.skill = n.skill COLLATE "C" AND x.level >= n.level ORDER BY x.level DESC, x.rep LIMIT 20) s
     );
     RETURN QUERY
     SELECT p.rep, p.unit, coalesce(p.unit = ANY (units), false),

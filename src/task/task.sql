@@ -45,7 +45,7 @@ COMMENT ON COLUMN revops.playbook_plan.fits IS 'Whom it fits: {"segment": "enter
 
 -- routing asks for the units on duty in a territory, and for the reps of a unit
 CREATE INDEX duty_territory_idx ON revops.duty (territory);
-CREATE INDEX rep_unit_idx ON revops.rep (unit);
+CREATE INDEX rep_unit_idx ON revops.rep (unit, rep);
 
 CREATE SEQUENCE revops.task_id_seq;
 
