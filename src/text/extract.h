@@ -44,7 +44,7 @@ typedef struct When
 	int			end;
 } When;
 
-/* when.c: the date that begins at a place, seen from a day */
+/* when.c, with when_zh.c and when_en.c: the date that begins at a place, seen from a day */
 extern bool WhenAt(const Letters *text, int at, int today, When *when);
 
 typedef enum ExtractKind
