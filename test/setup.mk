@@ -1,8 +1,8 @@
-# make check, check-matrix, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and install what is
+# make check, check-matrix, check-upgrade, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and install what is
 # missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
 .DEFAULT_GOAL := all
 
-SETUP_GOALS = setup check check-matrix bench fuzz sqlsmith demo demo-stop
+SETUP_GOALS = setup check check-matrix check-upgrade bench fuzz sqlsmith demo demo-stop
 
 .PHONY: $(SETUP_GOALS) help
 
@@ -19,6 +19,9 @@ check:
 
 check-matrix:
 	@bash test/matrix/run.sh
+
+check-upgrade:
+	@bash test/upgrade/majors.sh
 
 bench:
 	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/bench.sh
@@ -41,6 +44,7 @@ help:
 	@echo 'make demo-stop     stop that cluster and remove it'
 	@echo 'make check         every test, in a throw-away cluster'
 	@echo 'make check-matrix  the same on PostgreSQL 17 and 18'
+	@echo 'make check-upgrade a database moves from PostgreSQL 15 to 17, by pg_dump and by pg_upgrade'
 	@echo 'make bench         the measurements'
 	@echo 'make fuzz          random documents as rules, for FUZZ_SECONDS (600); needs clang with libFuzzer'
 	@echo 'make sqlsmith      random queries as each role, for SQLSMITH_SECONDS (60) each'

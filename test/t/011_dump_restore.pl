@@ -1,6 +1,7 @@
 # pg_dump and restore into another cluster: every row comes back, nothing is processed twice, nothing is skipped.
 use strict;
 use warnings;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -78,5 +79,50 @@ for my $preload (0, 1)
 	$node->safe_psql('later', sprintf($insert, 41, 50));
 	is($node->safe_psql('later', 'SELECT revops.process()'), '50', 'all of it is taken, and what came since');
 	is($node->safe_psql('later', 'SELECT revops.process()'), '0', 'once');
+}
+
+# the history of stages, in whatever order its tables are restored
+{
+	my $node = PostgreSQL::Test::Cluster->new('order');
+	$node->init;
+	$node->start;
+	my $history = q{SELECT 'history', h.* FROM revops.stage_history h ORDER BY 1, 2, 3};
+	my $requests = q{SELECT 'request', r.* FROM revops.stage_request r ORDER BY 1, 2};
+	$node->safe_psql('postgres', 'CREATE DATABASE stages');
+	$node->safe_psql('stages', q{
+		CREATE EXTENSION pg_revops;
+		SELECT revops.put_pipeline('sales', '{"default": true, "stages": ["a", "b", "c"]}');
+		SELECT revops.train_stages('sales');
+		INSERT INTO revops.opportunity (opportunity, stage, stage_since) SELECT 'o' || n, 'a', '2026-01-01'::timestamptz + n * interval '1 hour' FROM generate_series(1, 500) n;
+		SET revops.change_origin = 'source';
+		UPDATE revops.opportunity SET stage = 'b', stage_since = '2026-02-01';
+		SELECT revops.process();
+		TRUNCATE revops.stage_request});
+	my $truth = $node->safe_psql('stages', $history);
+	is(scalar(split /\n/, $truth), 1000, 'opportunities have moved');
+	$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dump.stages", '-d', $node->connstr('stages') ], 'pg_dump of opportunities');
+	my $out;
+	IPC::Run::run([ 'pg_restore', '-l', "$dump.stages" ], '>', \$out) or die "pg_restore -l";
+	my @lines = grep { /^\d/ } split /\n/, $out;
+	my $is = sub { my ($table) = @_; return grep { /TABLE DATA revops $table / } @lines; };
+	my @late = map { $is->($_) } qw(stage_history opportunity pipeline);
+	is(scalar(@late), 3, 'the tables are in the list');
+	my %late = map { $_ => 1 } @late;
+	my $round = 0;
+	for my $order ([@late], [ reverse @late ])
+	{
+		my $db = 'stages' . ++$round;
+		my ($before, $after) = ([], []);
+		push @{ /TABLE DATA|SEQUENCE SET|INDEX|CONSTRAINT|TRIGGER/ ? $after : $before }, $_ for grep { !$late{$_} } @lines;
+		append_to_file("$dump.list$round", join('', map { "$_\n" } @$before, @$order, @$after));
+		$node->safe_psql('postgres', "CREATE DATABASE $db");
+		$node->command_ok([ 'pg_restore', '--exit-on-error', '-L', "$dump.list$round", '-d', $node->connstr($db), "$dump.stages" ], "restored in order $round");
+		is($node->safe_psql($db, $history), $truth, 'the history is as it was');
+		is($node->safe_psql($db, $requests), '', 'and no estimate is asked for anew');
+	}
+	# while rows that people load, with COPY or otherwise, make history
+	$node->safe_psql('postgres', 'CREATE DATABASE loaded');
+	$node->safe_psql('loaded', "CREATE EXTENSION pg_revops;\nCOPY revops.opportunity (opportunity, stage) FROM STDIN;\no1\ta\n\\.\n");
+	is($node->safe_psql('loaded', 'SELECT opportunity, stage, origin FROM revops.stage_history'), 'o1|a|person', 'a COPY of opportunities makes history');
 }
 done_testing();
