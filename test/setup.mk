@@ -1,5 +1,5 @@
-# make check, check-matrix, check-upgrade, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and install what is
-# missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
+# make check, check-matrix, check-upgrade, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and
+# install what is missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
 .DEFAULT_GOAL := all
 
 SETUP_GOALS = setup check check-matrix check-upgrade bench fuzz sqlsmith demo demo-stop

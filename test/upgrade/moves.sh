@@ -145,10 +145,12 @@ arrived() {
 		"epoch${OLD_LIBRARY:+ publication}" "$1: health() names the cursor${OLD_LIBRARY:+, and the patterns compiled for another library}"
 	q "$2" postgres -c 'CREATE DATABASE fresh'
 	q "$2" fresh -o /dev/null -c "SET client_min_messages = warning; CREATE EXTENSION pg_revops" -c "$grants"
-	q "$2" fresh -f "$tree/test/upgrade/objects.sql" >"$work/objects_fresh"
-	q "$2" sales -f "$tree/test/upgrade/objects.sql" >"$work/objects_$1"
+	# pg_upgrade writes views in the old version's words
+	sed "$(if [ "$more" = '=' ]; then echo "s/pg_get_viewdef(c.oid)/'-'/"; fi)" "$tree/test/upgrade/objects.sql" >"$work/objects.sql"
+	q "$2" fresh -f "$work/objects.sql" >"$work/objects_fresh"
+	q "$2" sales -f "$work/objects.sql" >"$work/objects_$1"
 	same "$work/objects_$1" "$work/objects_fresh" "$1: the extension's objects, grants and policies are those of a fresh one"
-	q "$2" postgres -c 'DROP DATABASE fresh'
+	q "$2" postgres -c 'DROP DATABASE fresh WITH (FORCE)'
 }
 
 # by_hand PORT TIME: what process() finds then
@@ -196,6 +198,9 @@ later() {
 	is "$(q "$p" sales -c "SET client_min_messages = warning; SET revops.as_of = '$at_c'; SELECT revops.train('topics', 'classify', 'SELECT text, label FROM crm_said'), revops.train('deal', 'predict', 'SELECT * FROM crm_past'), revops.train_stages('sales', 'SELECT * FROM crm_path'), count(revops.propose_assignments())")" \
 		"2|2|2|1" "$name: models are trained, and customers proposed"
 	is "$(q "$p" sales -c "UPDATE revops.rep SET capacity = 13 WHERE rep = 'li.na'; SELECT count(*) FROM revops.audit_log WHERE what = 'rep' AND after ->> 'capacity' = '13'")" 1 "$name: the audit log goes on"
+	if [ "$(q "$p" sales -c "SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron'")" = 0 ]; then
+		is "$(q "$p" sales -c 'CREATE EXTENSION pg_cron' -c 'SELECT revops.schedule_jobs()' -c "SELECT count(*) > 5 FROM cron.job" | tail -1)" t "$name: jobs are scheduled anew"
+	fi
 	if grep -E 'PANIC|terminated by signal|TRAP' "$work/$name.log" | sed 's/^/#   /' | grep .; then not_ok "$name: the server stayed up"; else ok "$name: the server stayed up"; fi
 }
 
