@@ -28,27 +28,14 @@ as_postgres pg_virtualenv -v "$PGV" \
 	-o shared_preload_libraries=pg_revops,pg_cron -o cron.database_name=contrib_regression \
 	make -i -C "$tree" installcheck PG_CONFIG="$PG_CONFIG" PROVE_FLAGS="--verbose --timer --jobs $(nproc)" 2>&1 | tee "$log" || true
 
-read -r passed failed < <(awk '
-	/^(test|    ) .*\.\.\. ok( |$)/				{ p++ }
-	/^(test|    ) .*\.\.\. (FAILED|failed)/		{ f++ }
-	/^ok +[0-9]+/ && !/^ok +[0-9]+ ms/ && !/# *[Ss][Kk][Ii][Pp]/		{ p++ }
-	/^not ok +[0-9]+/ && !/# *TODO/				{ f++ }
-	END { print p + 0, f + 0 }' "$log")
+read -r passed failed < <(count_results "$log")
 
 # a test that died without a count of its own, a make that never came to the tests
 broken=0
 if grep -Eq '^make(\[[0-9]+\])?: .*(Error [0-9]+|\*\*\*)|^Error: ' "$log" && [ "$failed" = 0 ]; then broken=1; failed=1; fi
 
 if [ "$failed" -gt 0 ]; then
-	find "$tree" -name regression.diffs -size +0 | while read -r f; do
-		echo "---- ${f#"$tree"/}"
-		cat "$f"
-	done
-	find "$tree/tmp_check/log" -name 'regress_log_*' 2>/dev/null | sort | while read -r f; do
-		grep -Eq '^(\[[^]]*\]\([^)]*\) )?not ok|died|Bail out|timed out|Dubious' "$f" || continue
-		echo "---- ${f#"$tree"/}"
-		tail -60 "$f"
-	done
+	show_failures
 	[ $broken = 0 ] || echo "A test run ended with an error that no test counted; see above."
 fi
 echo "$passed passed, $failed failed"

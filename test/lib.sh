@@ -82,3 +82,26 @@ build_and_install() {
 }
 
 as_postgres() { (cd "${work:-/}" && exec runuser -u postgres -- "$@"); }
+
+# what a log of make installcheck says: "PASSED FAILED"
+count_results() {
+	awk '
+	/^(test|    ) .*\.\.\. ok( |$)/				{ p++ }
+	/^(test|    ) .*\.\.\. (FAILED|failed)/		{ f++ }
+	/^ok +[0-9]+/ && !/^ok +[0-9]+ ms/ && !/# *[Ss][Kk][Ii][Pp]/		{ p++ }
+	/^not ok +[0-9]+/ && !/# *TODO/				{ f++ }
+	END { print p + 0, f + 0 }' "$1"
+}
+
+# the differences that pg_regress found, and the end of the logs of TAP tests that failed
+show_failures() {
+	find "$tree" -name regression.diffs -size +0 | while read -r f; do
+		echo "---- ${f#"$tree"/}"
+		cat "$f"
+	done
+	find "$tree/tmp_check/log" -name 'regress_log_*' 2>/dev/null | sort | while read -r f; do
+		grep -Eq '^(\[[^]]*\]\([^)]*\) )?not ok|died|Bail out|timed out|Dubious' "$f" || continue
+		echo "---- ${f#"$tree"/}"
+		tail -60 "$f"
+	done
+}

@@ -1,8 +1,8 @@
-# make check, check-matrix, check-upgrade, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and
+# make check, check-matrix, check-upgrade, check-sanitize, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and
 # install what is missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
 .DEFAULT_GOAL := all
 
-SETUP_GOALS = setup check check-matrix check-upgrade bench fuzz sqlsmith demo demo-stop
+SETUP_GOALS = setup check check-matrix check-upgrade check-sanitize bench fuzz sqlsmith demo demo-stop
 
 .PHONY: $(SETUP_GOALS) help
 
@@ -22,6 +22,9 @@ check-matrix:
 
 check-upgrade:
 	@bash test/upgrade/majors.sh
+
+check-sanitize:
+	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/sanitize.sh
 
 bench:
 	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/bench.sh
@@ -45,8 +48,9 @@ help:
 	@echo 'make check         every test, in a throw-away cluster'
 	@echo 'make check-matrix  the same on PostgreSQL 17 and 18'
 	@echo 'make check-upgrade a database moves from PostgreSQL 15 to 17, by pg_dump and by pg_upgrade'
+	@echo 'make check-sanitize  the tests under AddressSanitizer and UBSan; VALGRIND=1: some under valgrind; CASSERT=1: all with assertions'
 	@echo 'make bench         the measurements'
-	@echo 'make fuzz          random documents as rules, for FUZZ_SECONDS (600); needs clang with libFuzzer'
+	@echo 'make fuzz          random bytes as rules, stored states and texts, for FUZZ_SECONDS (600) each; needs clang with libFuzzer'
 	@echo 'make sqlsmith      random queries as each role, for SQLSMITH_SECONDS (60) each'
 	@echo 'make setup         only install what is missing'
 	@echo 'make indent        format the C code; make indent-check names the files that are not'

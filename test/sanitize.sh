@@ -1,0 +1,140 @@
+#!/bin/bash
+# make check-sanitize: the tests with a checker of memory, in throw-away clusters; any report of it is a failure. The server is a private copy,
+# with a wrapper in the place of its program, so nothing is installed, and no program but the server runs under the checker.
+#   (nothing)      AddressSanitizer and UndefinedBehaviorSanitizer in the extension, on the server that is installed: it sees what malloc gave,
+#                  stacks and static data, and each operation that C leaves undefined. A small palloc is part of a larger malloc.
+#   VALGRIND=1     valgrind, on a server built from the distribution's source with -DUSE_VALGRIND, to which every palloc is a block of its own
+#   CASSERT=1      that server without valgrind: assertions, freed memory wiped
+# TESTS="text learn" (pg_regress), ISO="overlap", TAP="test/t/051_text.pl" say what is run instead. SANITIZE_DIR keeps the built server.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need_root
+install_packages
+mode=address
+[ -z "${CASSERT:-}" ] || mode=cassert
+[ -z "${VALGRIND:-}" ] || mode=valgrind
+keep=${SANITIZE_DIR:-/var/tmp/pg_revops_sanitize}
+
+copy_tree
+chmod 755 "$work"
+stop() { [ ! -e "$work/data/postmaster.pid" ] || as_postgres "$bin/pg_ctl" -D "$work/data" -m immediate stop >/dev/null 2>&1 || true; }
+trap 'stop; rm -rf "$work"' EXIT
+
+# a server with assertions that tells valgrind of its memory; built once, from the source package of the installed one or, where the mirror has that no more, an older one
+build_server() {
+	local p missing=() src=$keep/source version list
+	server=$keep/postgresql-$PGV
+	[ ! -x "$server/bin/postgres" ] || return 0
+	for p in valgrind dpkg-dev; do installed "$p" || missing+=("$p"); done
+	[ ${#missing[@]} = 0 ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+	say "Building PostgreSQL $PGV with assertions, for valgrind ..."
+	rm -rf "$src"
+	mkdir -p "$src/lists/partial" "$src/cache/archives/partial" "$src/build"
+	apt-get indextargets --format '$(REPO_URI) $(SUITE) $(COMPONENT)' | sort -u | sed 's/^/deb-src /' >"$src/sources.list"
+	list=(-qq -o "Dir::Etc::sourcelist=$src/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$src/lists" -o "Dir::Cache=$src/cache" -o Acquire::Check-Valid-Until=false)
+	apt-get "${list[@]}" update
+	for version in $(apt-cache "${list[@]}" showsrc --only-source "postgresql-$PGV" 2>/dev/null | sed -n 's/^Version: //p' | sort -rV); do
+		(cd "$src" && apt-get "${list[@]}" source --only-source "postgresql-$PGV=$version") >"$src/log" 2>&1 && break
+	done
+	ls -d "$src"/postgresql-*/configure >/dev/null 2>&1 || { cat "$src/log" >&2; die "The source of PostgreSQL $PGV could not be had."; }
+	(cd "$src/build" && ../postgresql-*/configure -q --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests --without-readline \
+		--with-system-tzdata=/usr/share/zoneinfo CPPFLAGS=-DUSE_VALGRIND CFLAGS='-Og -g -fno-omit-frame-pointer' &&
+		make -s -j"$(nproc)" && make -s install) >"$src/log" 2>&1 || { tail -40 "$src/log" >&2; die "PostgreSQL could not be built."; }
+	cp "$src"/postgresql-*/src/tools/valgrind.supp "$server/"
+	rm -rf "$src"
+}
+
+# pg_cron as it is installed goes with it
+if [ $mode != address ]; then
+	build_server
+	cp "$("$PG_CONFIG" --pkglibdir)"/pg_cron.so "$server/lib/"
+	cp "$("$PG_CONFIG" --sharedir)"/extension/pg_cron* "$server/share/extension/"
+	mkdir -p "$work/server"
+	cp -a "$server/." "$work/server/"
+else
+	# PostgreSQL finds its files from where its program lies, so that is a file of its own; the others may be links
+	mkdir -p "$work/server/lib/postgresql" "$work/server/share/postgresql"
+	ln -s /usr/include "$work/server/include"
+	cp -rs "/usr/lib/postgresql/$PGV" "$work/server/lib/postgresql/"
+	cp -rs "/usr/share/postgresql/$PGV" "$work/server/share/postgresql/"
+	cp -L --remove-destination "$PGBIN"/* "$work/server/lib/postgresql/$PGV/bin/"
+fi
+bin=$(dirname "$(find "$work/server" -name pg_config)")
+export PG_CONFIG=$bin/pg_config
+rm -f "$("$PG_CONFIG" --pkglibdir)"/pg_revops* "$("$PG_CONFIG" --sharedir)"/extension/pg_revops*
+mkdir "$work/reports"
+chown -R postgres: "$work"
+
+# --- the extension, and the program that starts the checker
+flags=
+case $mode in
+address)
+	# the runtime starts with the first malloc. If that is one inside libc's bindtextdomain(), as a library's constructor calls it, it waits for a
+	# lock of its own for ever: so a malloc comes before all constructors
+	asan=$(gcc -print-file-name=libasan.so)
+	printf '%s\n' '#include <stdlib.h>' 'void *first; __attribute__((constructor)) static void start(void) { first = malloc(1); }' |
+		as_postgres gcc -shared -fPIC -Wl,-z,initfirst -x c - -o "$work/initfirst.so"
+	flags='-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=undefined,float-cast-overflow -fno-omit-frame-pointer -g -O1'
+	start="LD_PRELOAD='$asan $work/initfirst.so' ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:strict_string_checks=1:log_path=$work/reports/r \
+UBSAN_OPTIONS=print_stacktrace=1:log_path=$work/reports/r exec -a \"\$0\" '$bin/postgres.bin' \"\$@\""
+	;;
+valgrind)
+	flags='-g -DUSE_VALGRIND'
+	start="exec valgrind --quiet --leak-check=no --gen-suppressions=all --suppressions='$work/server/valgrind.supp' \
+--num-callers=30 --log-file='$work/reports/r.%p' '$bin/postgres.bin' \"\$@\""
+	;;
+cassert) start= ;;
+esac
+say "Building for $("$PG_CONFIG" --version), $mode ..."
+as_postgres make -s -C "$tree" -j"${JOBS:-$(nproc)}" with_llvm=no PG_CONFIG="$PG_CONFIG" PROFILE="$flags" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; die "The build failed."; }
+as_postgres make -s -C "$tree" install with_llvm=no PG_CONFIG="$PG_CONFIG" PROFILE="$flags" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; die "The installation failed."; }
+as_postgres "$bin/initdb" -D "$work/data" -E UTF8 --no-locale -A trust -N >/dev/null
+if [ -n "$start" ]; then
+	mv "$bin/postgres" "$bin/postgres.bin"
+	# the questions that pg_ctl and initdb have need no checker, which would be slow
+	printf '#!/bin/bash\ncase "$*" in -V | --version | "-C "* | "--boot"* | "--single"* | "--check"*) exec -a "$0" %q "$@" ;; esac\n%s\n' "$bin/postgres.bin" "$start" >"$bin/postgres"
+	chmod 755 "$bin/postgres"
+fi
+
+# --- the tests
+case $mode in
+valgrind) tests=${TESTS-text learn predict stage assignment moment_rule moment_pattern moment_effects stream analysis attach fields sentiment units} iso=${ISO-} tap=${TAP-} ;;
+*) tests=${TESTS-$(cd "$tree/sql" && ls *.sql | sed 's/\.sql$//' | tr '\n' ' ')} iso=${ISO-$(cd "$tree/test/specs" && ls *.spec | sed 's/\.spec$//' | tr '\n' ' ')} \
+	tap=${TAP-test/t/040_analysis.pl test/t/044_timeouts.pl test/t/046_predicate.pl test/t/084_damage.pl} ;;
+esac
+cat >>"$work/data/postgresql.conf" <<END2
+listen_addresses = ''
+unix_socket_directories = '$work'
+port = 5555
+fsync = off
+shared_preload_libraries = 'pg_revops,pg_cron'
+cron.database_name = 'contrib_regression'
+cron.host = '$work'
+log_line_prefix = '%m [%p] %e '
+END2
+log=$work/check.log
+export PGHOST=$work PGPORT=5555 PGUSER=postgres PG_TEST_TIMEOUT_DEFAULT=1800
+as_postgres "$bin/pg_ctl" -D "$work/data" -l "$work/server.log" -w -t 300 start >/dev/null || { cat "$work/server.log"; cat "$work/reports"/* 2>/dev/null; die "The server does not start."; }
+as_postgres env -u PGHOST -u PGPORT -u PGUSER PGHOST="$PGHOST" PGPORT=5555 PGUSER=postgres make -i -C "$tree" installcheck with_llvm=no PG_CONFIG="$PG_CONFIG" PROFILE="$flags" \
+	REGRESS="$tests" ISOLATION="$iso" TAP_TESTS="${tap:+1}" PROVE_TESTS="$tap" PROVE_FLAGS=--verbose 2>&1 | tee "$log" || true
+stop
+
+read -r passed failed < <(count_results "$log")
+if [ "$failed" -gt 0 ]; then show_failures; fi
+# a report is a failure, and so is a server that died: of these the tests may not have said a word
+for f in "$work"/reports/*; do
+	[ -s "$f" ] || continue
+	echo "---- a report of the checker"
+	head -80 "$f"
+	failed=$((failed + 1))
+done
+for f in "$work/server.log" "$tree"/tmp_check/log/*.log; do
+	[ -e "$f" ] || continue
+	if grep -aE -B2 -A4 'PANIC:|TRAP:|terminated by signal (4|6|7|8|11)' "$f" | head -60 | grep .; then
+		echo "---- in $(basename "$f")"
+		# the tests of crashes crash a server on purpose, by signal 9
+		failed=$((failed + 1))
+	fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
