@@ -311,7 +311,7 @@ Extract(Features *f, const FeatureKinds *kinds, const char *utf8, int len, const
 				h = (h ^ f->chars[i + k]) * 0x01000193;
 				h ^= h >> 15;
 				if (k + 1 >= kinds->char_min)
-					PUT(Mix(h + k * 0x3C6EF372), EXTENT_RUN, i, i + k);
+					PUT(Mix(h + (uint32) k * 0x3C6EF372), EXTENT_RUN, i, i + k);
 			}
 		}
 	f->n = n;

@@ -10,8 +10,10 @@
 
 #include <math.h>
 
+#include "common/unicode_norm.h"
 #include "event/event.h"
 #include "lib/stringinfo.h"
+#include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/memnodes.h"
@@ -209,6 +211,25 @@ MemoryContextDelete(MemoryContext context)
 }
 
 void
+MemoryContextSetParent(MemoryContext context, MemoryContext parent)
+{
+	if (context->prevchild != NULL)
+		context->prevchild->nextchild = context->nextchild;
+	else if (context->parent != NULL)
+		context->parent->firstchild = context->nextchild;
+	if (context->nextchild != NULL)
+		context->nextchild->prevchild = context->prevchild;
+	context->parent = parent;
+	context->prevchild = context->nextchild = NULL;
+	if (parent == NULL)
+		return;
+	context->nextchild = parent->firstchild;
+	if (parent->firstchild != NULL)
+		parent->firstchild->prevchild = context;
+	parent->firstchild = context;
+}
+
+void
 MemoryContextRegisterResetCallback(MemoryContext context, MemoryContextCallback *cb)
 {
 	cb->next = context->reset_cbs;
@@ -366,6 +387,148 @@ pg_encoding_mbcliplen(int encoding, const char *s, int len, int limit)
 	return n;
 }
 
+bool
+pg_verifymbstr(const char *s, int len, bool no_error)
+{
+	bool		valid = pg_encoding_verifymbstr(PG_UTF8, s, len) == len;
+
+	if (!valid && !no_error)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("invalid byte sequence")));
+	return valid;
+}
+
+int
+pg_mblen(const char *s)
+{
+	return pg_encoding_mblen(PG_UTF8, s);
+}
+
+int
+pg_mbcliplen(const char *s, int len, int limit)
+{
+	return pg_encoding_mbcliplen(PG_UTF8, s, len, limit);
+}
+
+/* libpgcommon's gives malloc'd memory, the server's palloc'd (run.sh has the linker put this one in its place) */
+extern pg_wchar *__real_unicode_normalize(UnicodeNormalizationForm form, const pg_wchar *input);
+extern pg_wchar *__wrap_unicode_normalize(UnicodeNormalizationForm form, const pg_wchar *input);
+
+pg_wchar *
+__wrap_unicode_normalize(UnicodeNormalizationForm form, const pg_wchar *input)
+{
+	pg_wchar   *normal = __real_unicode_normalize(form, input);
+	pg_wchar   *copy;
+	Size		n = 0;
+
+	while (normal[n] != 0)
+		n++;
+	copy = palloc((n + 1) * sizeof(pg_wchar));
+	memcpy(copy, normal, (n + 1) * sizeof(pg_wchar));
+	free(normal);
+	return copy;
+}
+
+/* ---------- the binary form of values: in network order ---------- */
+
+const char *
+pq_getmsgbytes(StringInfo in, int n)
+{
+	if (n < 0 || n > in->len - in->cursor)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("insufficient data left in message")));
+	in->cursor += n;
+	return in->data + in->cursor - n;
+}
+
+static uint64
+Number(StringInfo in, int bytes)
+{
+	const unsigned char *p = (const unsigned char *) pq_getmsgbytes(in, bytes);
+	uint64		v = 0;
+
+	for (int i = 0; i < bytes; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+int
+pq_getmsgbyte(StringInfo in)
+{
+	return (int) Number(in, 1);
+}
+
+unsigned int
+pq_getmsgint(StringInfo in, int bytes)
+{
+	return (unsigned int) Number(in, bytes);
+}
+
+int64
+pq_getmsgint64(StringInfo in)
+{
+	return (int64) Number(in, 8);
+}
+
+#if PG_VERSION_NUM < 160000
+#define void_or_char	char
+#else
+#define void_or_char	void
+#endif
+
+void
+pq_sendbytes(StringInfo out, const void_or_char *data, int n)
+{
+	appendBinaryStringInfo(out, data, n);
+}
+
+void
+pq_begintypsend(StringInfo out)
+{
+	initStringInfo(out);
+	appendBinaryStringInfo(out, "\0\0\0\0", 4);
+}
+
+bytea *
+pq_endtypsend(StringInfo out)
+{
+	SET_VARSIZE(out->data, out->len);
+	return (bytea *) out->data;
+}
+
+static int
+HexDigit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid hexadecimal digit")));
+}
+
+uint64
+hex_encode(const char *from, size_t n, char *to)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		to[2 * i] = "0123456789abcdef"[(unsigned char) from[i] >> 4];
+		to[2 * i + 1] = "0123456789abcdef"[(unsigned char) from[i] & 15];
+	}
+	return 2 * n;
+}
+
+uint64
+hex_decode(const char *from, size_t n, char *to)
+{
+	for (size_t i = 0; i < n / 2; i++)
+		to[i] = (char) (HexDigit(from[2 * i]) << 4 | HexDigit(from[2 * i + 1]));
+	return n / 2;
+}
+
 /* ---------- time ---------- */
 
 pg_tz *
@@ -383,6 +546,14 @@ bool
 pg_tz_acceptable(pg_tz *tz)
 {
 	return true;
+}
+
+int
+pg_next_dst_boundary(const pg_time_t *at, long int *before_offset, int *before_dst, pg_time_t *boundary, long int *after_offset, int *after_dst, const pg_tz *tz)
+{
+	*before_offset = 0;
+	*before_dst = 0;
+	return 0;
 }
 
 int
@@ -406,6 +577,25 @@ date2j(int year, int month, int day)
 	bool		leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 
 	return (int) (DaysBefore(year) - DaysBefore(2000)) + before[month - 1] + (leap && month > 2) + day - 1 + POSTGRES_EPOCH_JDATE;
+}
+
+const int	day_tab[2][13] = {
+	{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0},
+	{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0}
+};
+
+void
+j2date(int julian, int *year, int *month, int *day)
+{
+	int64		days = (int64) julian - POSTGRES_EPOCH_JDATE + DaysBefore(2000);
+
+	*year = (int) (days / 366);
+	while (DaysBefore(*year + 1) <= days)
+		(*year)++;
+	*month = 12;
+	while (date2j(*year, *month, 1) > julian)
+		(*month)--;
+	*day = julian - date2j(*year, *month, 1) + 1;
 }
 
 int
@@ -549,6 +739,16 @@ struct varlena *
 pg_detoast_datum_packed(struct varlena *d)
 {
 	return d;
+}
+
+text *
+cstring_to_text_with_len(const char *s, int len)
+{
+	text	   *t = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(t, VARHDRSZ + len);
+	memcpy(VARDATA(t), s, len);
+	return t;
 }
 
 char	   *GUC_check_errdetail_string;

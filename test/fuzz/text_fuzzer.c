@@ -1,0 +1,310 @@
+/*
+ * text_fuzzer.c
+ *	  libFuzzer target: any bytes as what people write, and as the patterns that are looked for in it. The first byte says as what:
+ *
+ *	  x  a text, that need not be UTF-8: folded, its features, values for fields, sentiment
+ *	  l  a line with a literal, then a text to look through
+ *	  r  a line with a regular expression, then a text
+ *	  c  the stored form of a matcher
+ *
+ * Whatever is found lies within the text. A matcher that was stored and read again finds the same.
+ */
+#include "standins.h"
+
+/* the sentiment of a text is a static function */
+#include "../../src/text/sentiment.c"
+
+#include "mb/pg_wchar.h"
+#include "text/extract.h"
+#include "text/fold.h"
+#include "text/pattern.h"
+
+#define MAX_BYTES	16384
+
+static void
+Fail(const char *what)
+{
+	fprintf(stderr, "%s\n%s\n", what, standin_error.message);
+	abort();
+}
+
+static char *stored;			/* of the matcher that damaged forms are read for */
+static Size stored_len;
+static MemoryContext lasting;
+
+static void
+TryText(const char *data, int size)
+{
+	static Trie *competitors = NULL;
+	Letters		letters = LettersOf(data, size);
+	Extracted	values[EXTRACT_MAX_VALUES];
+	FeatureKinds kinds = {2, 1, 2, 4};
+	Features	f = {0};
+	char	   *folded = palloc(FOLD_GROWTH * size + 1);
+	Amount		amount;
+	When		when;
+	double		feeling;
+	int			n;
+
+	if (FoldText(data, size, folded) > FOLD_GROWTH * size)
+		Fail("a folded text has no room");
+	if (competitors == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(lasting);
+
+		competitors = TrieMake();
+		TrieAdd(competitors, "globex", 6, 0);
+		TrieAdd(competitors, "\xE7\x94\xB2\xE9\xAA\xA8\xE6\x96\x87", 9, 1);
+		MemoryContextSwitchTo(old);
+	}
+	n = ExtractFields(&letters, 2461000, competitors, values);
+	if (n < 0 || n > EXTRACT_MAX_VALUES)
+		Fail("more values than there is room for");
+	for (int i = 0; i < n; i++)
+	{
+		if (values[i].from < 0 || values[i].to < values[i].from || values[i].to > letters.n)
+			Fail("a value outside its text");
+		(void) LettersEvidence(data, size, values[i].from, values[i].to);
+	}
+	for (int i = 0; i < letters.n; i++)
+	{
+		if (AmountAt(&letters, i, &amount) && (amount.end <= i || amount.end > letters.n))
+			Fail("a sum of money outside its text");
+		if (WhenAt(&letters, i, 2461000, &when) && (when.end <= i || when.end > letters.n))
+			Fail("a date outside its text");
+	}
+	for (Tongue t = TONGUE_ANY; t <= TONGUE_EN; t++)
+	{
+		const Trie *words = Words(t);
+
+		feeling = Feeling(words, &letters);
+		if (!(feeling >= -1 && feeling <= 1))
+			Fail("a sentiment out of bounds");
+	}
+	FeaturesExtract(&f, &kinds, data, size);
+	FeaturesExtractPlaces(&f, &kinds, data, size);
+	for (int i = 0; i < f.n; i++)
+		if (f.extent[i].last > (f.extent[i].kind == EXTENT_RUN ? f.nchars - 1 : f.nwords))
+			Fail("a feature outside its text");
+}
+
+static void
+Look(Matcher *m, const char *folded, int len, double *confidence)
+{
+	static const Str none = {NULL, 0};
+	const TextMatch *found;
+	char	   *text = palloc(len + 2);
+	int			n;
+
+	memcpy(text + 1, folded, len);
+	n = MatcherLook(m, text + 1, len, none, none, none, &found);
+	*confidence = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (found[i].from < 0 || found[i].to < found[i].from || found[i].to > len)
+			Fail("a match outside its text");
+		*confidence += found[i].confidence;
+	}
+}
+
+static Matcher *
+Make(PatternKind kind, const char *pattern, const char *form, Size form_len, const char **fault)
+{
+	TextIntent *intent = palloc0(sizeof(TextIntent));
+	TextPattern *p = palloc0(sizeof(TextPattern));
+
+	intent->name = StrFrom("i");
+	p->include = true;
+	p->kind = kind;
+	p->pattern = pattern;
+	return MatcherMake(intent, 1, p, 1, form, form_len, fault);
+}
+
+static void
+TryPattern(PatternKind kind, const char *data, int size)
+{
+	const char *line = memchr(data, '\n', size);
+	const char *fault;
+	char	   *pattern,
+			   *folded,
+			   *form;
+	Matcher    *m;
+	double		first,
+				second;
+	Size		form_len;
+	int			at,
+				len;
+
+	/* patterns are the server's text; texts of a stream may be anything in a database without an encoding */
+	if (line == NULL || line == data || line - data > 100 || pg_encoding_verifymbstr(PG_UTF8, data, line - data) != line - data ||
+		memchr(data, '\0', line - data) != NULL)
+		return;
+	pattern = pnstrdup(data, line - data);
+	size -= line + 1 - data;
+	fault = PatternFault(kind, pattern, &at);
+	if (fault != NULL)
+		return;
+	m = Make(kind, pattern, NULL, 0, &fault);
+	if (m == NULL)
+		return;
+	folded = palloc(FOLD_GROWTH * size + 1);
+	len = FoldText(line + 1, size, folded);
+	Look(m, folded, len, &first);
+	form = MatcherStore(m, &form_len);
+	m = Make(kind, pattern, form, form_len, &fault);
+	if (m == NULL)
+		Fail("a stored form cannot be read");
+	Look(m, folded, len, &second);
+	if (first != second)
+		Fail("a stored form finds something else");
+}
+
+static void
+TryStored(const char *data, int size)
+{
+	const char *fault;
+	Matcher    *m = Make(PATTERN_REGEX, "ab+[0-9]{2}c", data, size, &fault);
+	double		confidence;
+
+	if (m != NULL)
+		Look(m, "xxabbb12c ab11c", 15, &confidence);
+}
+
+static void
+Seed(const char *name, char mode, const void *data, Size size)
+{
+	char		path[MAXPGPATH];
+	FILE	   *f;
+
+	snprintf(path, sizeof(path), "%s/%s", getenv("FUZZ_SEEDS"), name);
+	if ((f = fopen(path, "w")) == NULL)
+		abort();
+	fputc(mode, f);
+	fwrite(data, 1, size, f);
+	fclose(f);
+}
+
+/* A context and those in it: what is made once, when it is first needed */
+static int
+Lasting(MemoryContext context)
+{
+	int			n = 1;
+
+	for (MemoryContext c = context->firstchild; c != NULL; c = c->nextchild)
+		n += Lasting(c);
+	return n;
+}
+
+#define SEED(name, mode, text)	Seed(name, mode, text, strlen(text))
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	const char *fault;
+	Matcher    *m;
+
+	/* what is made once stays: the words of sentiment, and what LettersOf() needs */
+	lasting = AllocSetContextCreate(NULL, "lasting", ALLOCSET_DEFAULT_SIZES);
+	TopMemoryContext = CacheMemoryContext = CurrentMemoryContext = lasting;
+	m = Make(PATTERN_REGEX, "ab+[0-9]{2}c", NULL, 0, &fault);
+	if (m == NULL)
+		Fail("the matcher to begin with does not compile");
+	stored = MatcherStore(m, &stored_len);
+	for (Tongue t = TONGUE_ANY; t <= TONGUE_EN; t++)
+		(void) Words(t);
+	CurrentMemoryContext = NULL;
+	if (getenv("FUZZ_SEEDS") == NULL)
+		return 0;
+	SEED("x1", 'x', "Our budget is about $50k to 60,000.50 EUR per month, we decide by the end of next month; ask the CFO Ms. Li, not Globex.");
+	SEED("x2", 'x', "\xE9\xA2\x84\xE7\xAE\x97\xE5\xA4\xA7\xE7\xBA\xA6\xE4\xBA\x8C\xE5\x8D\x81\xE4\xB8\x87\xEF\xBC\x8C\xE4\xB8\x8B\xE4\xB8\xAA\xE6\x9C\x88\xE5\xBA\x95\xE5\x89\x8D\xE5\xAE\x9A");
+	SEED("x3", 'x', "It isn't good, but very great!! 2026-03-01 or 3/4/2026 or Q3, within 10 days?");
+	SEED("l1", 'l', "too expensive\nIt is TOO  expensive for us");
+	SEED("l2", 'l', "\xE8\xB4\xB5\n\xE5\xA4\xAA\xE8\xB2\xB4\xE4\xBA\x86");
+	SEED("r1", 'r', "(ask|need) (for )?a discount\nwe need a discount");
+	SEED("r2", 'r', "x[^a]{1,3}y|\\bz+\\d\nxbby zz1");
+	Seed("c1", 'c', stored, stored_len);
+	return 0;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	MemoryContext context;
+	char	   *bytes;
+
+	if (size == 0 || size > MAX_BYTES)
+		return -1;
+	context = AllocSetContextCreate(NULL, "fuzz", ALLOCSET_DEFAULT_SIZES);
+	CurrentMemoryContext = context;
+	bytes = palloc(size - 1);
+	memcpy(bytes, data + 1, size - 1);
+	PG_TRY();
+	{
+		switch (data[0])
+		{
+			case 'x':
+				TryText(bytes, size - 1);
+				break;
+			case 'l':
+				TryPattern(PATTERN_LITERAL, bytes, size - 1);
+				break;
+			case 'r':
+				TryPattern(PATTERN_REGEX, bytes, size - 1);
+				break;
+			case 'c':
+				TryStored(bytes, size - 1);
+				break;
+		}
+	}
+	PG_CATCH();
+	{
+		if (standin_error.code == ERRCODE_INTERNAL_ERROR)
+			Fail("an internal error");
+	}
+	PG_END_TRY();
+	CurrentMemoryContext = NULL;
+	MemoryContextDelete(context);
+	if (StandinContexts != Lasting(lasting))
+		Fail("memory is left over");
+	return 0;
+}
+
+/* ---------- what the sentiment asks of the server, and not here ---------- */
+
+int			XactIsoLevel = 0;
+
+int
+SqlConnect(void)
+{
+	abort();
+}
+
+void
+SqlFinish(int level)
+{
+	abort();
+}
+
+int64
+SqlInt8(SqlPlan *plan, const Datum *values, const bool *isnull, int64 otherwise)
+{
+	abort();
+}
+
+Oid
+RevopsRelid(const char *table)
+{
+	abort();
+}
+
+void
+CacheRegisterRelcacheCallback(RelcacheCallbackFunction func, Datum arg)
+{
+	abort();
+}
+
+Datum
+revops_sentiment_score(PG_FUNCTION_ARGS)
+{
+	abort();
+}
