@@ -1,8 +1,8 @@
-# make check, check-matrix, check-upgrade, check-sanitize, bench, fuzz, demo, demo-stop: they work before PostgreSQL's server headers are there, and
+# make check, check-matrix, check-upgrade, check-sanitize, bench, fuzz, soak, demo, demo-stop: they work before PostgreSQL's server headers are there, and
 # install what is missing. PGXS has a check target of its own that only refuses, so PGXS is left out while one of these is made.
 .DEFAULT_GOAL := all
 
-SETUP_GOALS = setup check check-matrix check-upgrade check-sanitize bench fuzz sqlsmith demo demo-stop
+SETUP_GOALS = setup check check-matrix check-upgrade check-sanitize bench fuzz sqlsmith soak demo demo-stop
 
 .PHONY: $(SETUP_GOALS) help
 
@@ -35,6 +35,9 @@ fuzz:
 sqlsmith:
 	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/sqlsmith.sh
 
+soak:
+	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/soak.sh
+
 demo:
 	@PG_CONFIG='$(SETUP_PG_CONFIG)' bash test/demo/demo.sh start
 
@@ -52,6 +55,7 @@ help:
 	@echo 'make bench         the measurements'
 	@echo 'make fuzz          random bytes as rules, stored states and texts, for FUZZ_SECONDS (600) each; needs clang with libFuzzer'
 	@echo 'make sqlsmith      random queries as each role, for SQLSMITH_SECONDS (60) each'
+	@echo 'make soak          ordinary use for SOAK_MINUTES (30): no process may grow'
 	@echo 'make setup         only install what is missing'
 	@echo 'make indent        format the C code; make indent-check names the files that are not'
 	@echo 'make dist          the PGXN archive; make release VERSION=..., make next VERSION=...: see docs/operations.md'

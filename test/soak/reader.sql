@@ -1,0 +1,26 @@
+-- One round of the long session of make soak. Variable: round
+SELECT * FROM revops.health();
+SELECT * FROM revops.stream_status;
+SELECT * FROM revops.task_board LIMIT 50;
+SELECT * FROM revops.moment_board LIMIT 50;
+SELECT * FROM revops.top_moments LIMIT 50;
+SELECT * FROM revops.intent_score WHERE subject_kind = 'person' LIMIT 50;
+SELECT * FROM revops.hottest('person', 'price', 10);
+SELECT * FROM revops.explain_intent('person', 'person-' || 1 + :round % 90, 'price');
+SELECT * FROM revops.moment_progress() LIMIT 20;
+SELECT * FROM revops.stage_estimate WHERE opportunity = 'deal-' || 2 + :round % 59;
+SELECT * FROM revops.stream_status, revops.attachment;
+SELECT d.* FROM soak_text t, revops.detect_intents(t.body || :round) d WHERE t.n BETWEEN :round % 1900 AND :round % 1900 + 5;
+SELECT revops.sentiment(body), x.* FROM soak_text t, revops.extract_fields(body) x WHERE t.n BETWEEN :round % 1900 AND :round % 1900 + 5;
+SELECT revops.best_label('topics', body), c.* FROM soak_text t, revops.classify('topics', body) c WHERE t.n BETWEEN :round % 1900 AND :round % 1900 + 5;
+SELECT revops.predict('deal', x), (SELECT count(*) FROM revops.explain('deal', x)) FROM (SELECT n % 7 AS contacts, n * 1.5 AS budget, 'source ' || n % 3 AS source FROM generate_series(1, 5) n) x;
+SELECT count(*) FROM revops.infer_stages('sales', '{call,demo,quote}', '{2026-01-01,2026-01-02,2026-01-09}');
+SELECT count(*) FROM revops.optimal_assignment('SELECT task, unit, benefit FROM soak_pair');
+WITH c AS (SELECT * FROM revops.claim_tasks('rep-' || 1 + :round % 9, 3)) SELECT revops.respond(task_id), revops.complete(task_id, 'done') FROM c;
+SELECT revops.window_funnel('1 hour', ts, k = 'page_view', k = 'message', k = 'call'), count(*) FROM (SELECT person, occurred_at AS ts, kind AS k FROM revops.my_event ORDER BY occurred_at DESC LIMIT 2000) e GROUP BY person;
+SELECT fails($$SELECT revops.put_rule('bad', '{"when": {"kind": "x"}, "count": {"at_least": 3, "within": "1 hou"}}')$$);
+SELECT fails($$SELECT revops.put_intent('bad', '{"patterns": [{"regex": "(("}]}')$$);
+SELECT fails($$SELECT revops.optimal_assignment('SELECT task, unit, 1 / (benefit - benefit) AS benefit FROM soak_pair')$$);
+SELECT fails($$SELECT revops.predict('deal', row(1))$$);
+SELECT fails($$SELECT revops.train('bad', 'classify', 'SELECT body AS text, (1 / (n - 100))::text AS label FROM soak_text')$$);
+SELECT fails($$SELECT revops.infer_stages('sales', '{a,b}', '{2026-01-02,2026-01-01}')$$);
