@@ -1,11 +1,13 @@
 /*
  * board.c
- *	  Settings of the boards, which are views otherwise, and the local time that they show.
+ *	  Settings of the boards, which are views otherwise, the local time that they show, and scheduled queries with their owner's rights.
  */
 #include "board/board.h"
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -56,4 +58,52 @@ revops_local_time(PG_FUNCTION_ARGS)
 	if (tz == NULL || timestamp2tm(at, &offset, &tm, &fsec, NULL, tz) != 0 || tm2timestamp(&tm, fsec, NULL, &local) != 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMP(local);
+}
+
+PG_FUNCTION_INFO_V1(revops_calibrate_scheduled);
+
+/*
+ * calibrate_model() as the role that scheduled it: the query is that role's, and whoever runs the job, a superuser as a rule, lends it nothing.
+ * After an error the (sub)transaction's end gives back the rights that were there before.
+ */
+Datum
+revops_calibrate_scheduled(PG_FUNCTION_ARGS)
+{
+	static SqlPlan scheduler = {"SELECT scheduled_by FROM revops.model_schedule WHERE model = $1 COLLATE \"C\"", 1, {TEXTOID}};
+	Oid			types[1] = {TEXTOID};
+	Datum		model = PG_GETARG_DATUM(0);
+	char	   *name;
+	Oid			role,
+				user;
+	int			context,
+				level = SqlConnect();
+	bool		isnull;
+	Datum		result;
+
+	if (SqlRun(&scheduler, &model, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" is not scheduled", TextDatumGetCString(model)),
+				 errhint("revops.schedule_training() does that.")));
+	name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	role = get_role_oid(name, true);
+	if (!OidIsValid(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" was scheduled by role \"%s\", which is not there", TextDatumGetCString(model), name),
+				 errhint("Call revops.schedule_training() again, as the role that the query is to run as.")));
+	SqlFinish(level);
+
+	/* not SqlConnect(): its settings are not for the query of somebody else */
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	if (SPI_execute_with_args("SELECT revops.calibrate_model($1)", 1, types, &model, NULL, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not train a scheduled model");
+	SetUserIdAndSecContext(user, context);
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	result = SPI_datumTransfer(result, false, -1);
+	SPI_finish();
+	PG_RETURN_DATUM(result);
 }

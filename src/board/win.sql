@@ -77,6 +77,7 @@ CREATE TABLE revops.model_schedule (
     options     jsonb NOT NULL,
     every       interval NOT NULL CONSTRAINT model_schedule_every CHECK (every >= '1 hour'),
     tried_at    timestamptz,
+    scheduled_by text COLLATE "C" NOT NULL DEFAULT session_user,
     CONSTRAINT model_schedule_pkey PRIMARY KEY (model)
 );
 COMMENT ON TABLE revops.model_schedule IS 'Models that calibrate_models() trains again; write it with schedule_training()';
@@ -86,6 +87,7 @@ COMMENT ON COLUMN revops.model_schedule.label IS 'The column of answers';
 COMMENT ON COLUMN revops.model_schedule.options IS 'Options of train(); time is the column that says when the answer became known';
 COMMENT ON COLUMN revops.model_schedule.every IS 'How often';
 COMMENT ON COLUMN revops.model_schedule.tried_at IS 'When it was last tried';
+COMMENT ON COLUMN revops.model_schedule.scheduled_by IS 'The role that logged in and scheduled it: the query runs with its rights, whoever runs calibrate_models()';
 SELECT pg_catalog.pg_extension_config_dump('revops.model_schedule', '');
 
 CREATE TABLE revops.model_trial (
@@ -119,9 +121,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the option "time" with the column that says when the answer became known.';
     END IF;
     INSERT INTO revops.model_schedule AS s (model, query, label, options, every) VALUES (model, query, label, options, every)
-    ON CONFLICT ON CONSTRAINT model_schedule_pkey DO UPDATE SET query = EXCLUDED.query, label = EXCLUDED.label, options = EXCLUDED.options, every = EXCLUDED.every;
+    ON CONFLICT ON CONSTRAINT model_schedule_pkey DO UPDATE SET query = EXCLUDED.query, label = EXCLUDED.label, options = EXCLUDED.options, every = EXCLUDED.every, scheduled_by = EXCLUDED.scheduled_by;
 END $$;
-COMMENT ON FUNCTION revops.schedule_training(text, text, text, jsonb, interval) IS 'Have calibrate_models() train a model again, with what train() is given. The query runs as whoever runs the job, and needs every name with its schema; the option time is needed';
+COMMENT ON FUNCTION revops.schedule_training(text, text, text, jsonb, interval) IS 'Have calibrate_models() train a model again, with what train() is given. The query runs with the rights of the role that logged in and schedules it, and needs every name with its schema; the option time is needed';
 
 CREATE FUNCTION revops.unschedule_training(model text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -158,12 +160,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION revops.note_trial(text, int, int, int, float8, float8, text) IS 'Note what calibrate_models() found';
 
-CREATE FUNCTION revops.calibrate_models(OUT model text, OUT result text) RETURNS SETOF record
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION revops.calibrate_model(model text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     least CONSTANT int := 100;    -- fresh examples to compare on, with 20 of each answer
-    s     record;
+    s     revops.model_schedule;
     now_deployed int;
     since timestamptz;
     cut   timestamptz;
@@ -172,43 +174,66 @@ DECLARE
     candidate int;
     a     float8;
     b     float8;
+    result text;
 BEGIN
-    FOR s IN SELECT x.* FROM revops.model_schedule x WHERE x.tried_at IS NULL OR x.tried_at + x.every <= revops.now() ORDER BY x.model LOOP
-        model := s.model;
-        candidate := NULL; a := NULL; b := NULL; n := NULL; now_deployed := NULL;
-        BEGIN
-            SELECT v.version, v.trained_at INTO now_deployed, since FROM revops.model m JOIN revops.model_version v ON v.model = m.model AND v.version = m.deployed WHERE m.model = s.model;
-            IF NOT FOUND THEN
-                candidate := revops.train(s.model, 'predict', s.query, s.label, s.options);
-                result := 'trained for the first time';
+    SELECT x.* INTO STRICT s FROM revops.model_schedule x WHERE x.model = calibrate_model.model COLLATE "C";
+    BEGIN
+        SELECT v.version, v.trained_at INTO now_deployed, since FROM revops.model m JOIN revops.model_version v ON v.model = m.model AND v.version = m.deployed WHERE m.model = s.model;
+        IF NOT FOUND THEN
+            candidate := revops.train(s.model, 'predict', s.query, s.label, s.options);
+            result := 'trained for the first time';
+        ELSE
+            -- of the examples since the deployed version was trained, the earlier half teaches the new one, the later half compares
+            EXECUTE format('SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY q.%1$I::timestamptz) FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL',
+                           s.options ->> 'time', s.query, s.label) INTO cut USING since;
+            EXECUTE format('SELECT count(*), least(count(*) FILTER (WHERE q.%3$I::text IN (''true'', ''1'')), count(*) FILTER (WHERE q.%3$I::text NOT IN (''true'', ''1'')))
+                            FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL', s.options ->> 'time', s.query, s.label) INTO n, fewer USING cut;
+            IF cut IS NULL OR n < least OR fewer < 20 THEN
+                result := format('kept version %s: %s fresh examples to compare on, the least is %s with 20 of each answer', now_deployed, coalesce(n, 0), least);
             ELSE
-                -- of the examples since the deployed version was trained, the earlier half teaches the new one, the later half compares
-                EXECUTE format('SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY q.%1$I::timestamptz) FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL',
-                               s.options ->> 'time', s.query, s.label) INTO cut USING since;
-                EXECUTE format('SELECT count(*), least(count(*) FILTER (WHERE q.%3$I::text IN (''true'', ''1'')), count(*) FILTER (WHERE q.%3$I::text NOT IN (''true'', ''1'')))
-                                FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL', s.options ->> 'time', s.query, s.label) INTO n, fewer USING cut;
-                IF cut IS NULL OR n < least OR fewer < 20 THEN
-                    result := format('kept version %s: %s fresh examples to compare on, the least is %s with 20 of each answer', now_deployed, coalesce(n, 0), least);
+                candidate := revops.train(s.model, 'predict', format('SELECT * FROM (%s) q WHERE q.%I <= %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, s.options);
+                SELECT max(e.value) FILTER (WHERE e.v = 1), max(e.value) FILTER (WHERE e.v = 2) INTO a, b
+                FROM (SELECT 1 AS v, x.metric, x.value FROM revops.evaluate_version(s.model, now_deployed, format('SELECT * FROM (%s) q WHERE q.%I > %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, '') x
+                      UNION ALL
+                      SELECT 2, x.metric, x.value FROM revops.evaluate_version(s.model, candidate, format('SELECT * FROM (%s) q WHERE q.%I > %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, '') x) e
+                WHERE e.metric = 'log_loss';
+                IF b < a THEN
+                    candidate := revops.train(s.model, 'predict', s.query, s.label, s.options);
+                    PERFORM revops.deploy(s.model, candidate);
+                    result := format('deployed version %s: log loss %s, was %s', candidate, round(b::numeric, 4), round(a::numeric, 4));
                 ELSE
-                    candidate := revops.train(s.model, 'predict', format('SELECT * FROM (%s) q WHERE q.%I <= %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, s.options);
-                    SELECT max(e.value) FILTER (WHERE e.v = 1), max(e.value) FILTER (WHERE e.v = 2) INTO a, b
-                    FROM (SELECT 1 AS v, x.metric, x.value FROM revops.evaluate_version(s.model, now_deployed, format('SELECT * FROM (%s) q WHERE q.%I > %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, '') x
-                          UNION ALL
-                          SELECT 2, x.metric, x.value FROM revops.evaluate_version(s.model, candidate, format('SELECT * FROM (%s) q WHERE q.%I > %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, '') x) e
-                    WHERE e.metric = 'log_loss';
-                    IF b < a THEN
-                        candidate := revops.train(s.model, 'predict', s.query, s.label, s.options);
-                        PERFORM revops.deploy(s.model, candidate);
-                        result := format('deployed version %s: log loss %s, was %s', candidate, round(b::numeric, 4), round(a::numeric, 4));
-                    ELSE
-                        result := format('kept version %s: log loss %s, of the new one %s', now_deployed, round(a::numeric, 4), round(b::numeric, 4));
-                    END IF;
+                    result := format('kept version %s: log loss %s, of the new one %s', now_deployed, round(a::numeric, 4), round(b::numeric, 4));
                 END IF;
             END IF;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        result := 'failed: ' || SQLERRM;
+    END;
+    RETURN jsonb_build_object('deployed', now_deployed, 'candidate', candidate, 'examples', n, 'loss_deployed', a, 'loss_candidate', b, 'result', result);
+END $$;
+COMMENT ON FUNCTION revops.calibrate_model(text) IS 'Train one scheduled model again, with the rights of whoever calls it, and deploy the new version if it is better; returns what calibrate_models() notes';
+
+CREATE FUNCTION revops.calibrate_scheduled(model text) RETURNS jsonb
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'revops_calibrate_scheduled';
+COMMENT ON FUNCTION revops.calibrate_scheduled(text) IS 'calibrate_model() with the rights of the role that scheduled the model, and no way out of them';
+
+CREATE FUNCTION revops.calibrate_models(OUT model text, OUT result text) RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    s     record;
+    found_ jsonb;
+BEGIN
+    FOR s IN SELECT x.model FROM revops.model_schedule x WHERE x.tried_at IS NULL OR x.tried_at + x.every <= revops.now() ORDER BY x.model LOOP
+        model := s.model;
+        BEGIN
+            found_ := revops.calibrate_scheduled(s.model);
         EXCEPTION WHEN OTHERS THEN
-            result := 'failed: ' || SQLERRM;
+            found_ := jsonb_build_object('result', 'failed: ' || SQLERRM);
         END;
-        PERFORM revops.note_trial(s.model, now_deployed, candidate, n, a, b, result);
+        result := found_ ->> 'result';
+        PERFORM revops.note_trial(s.model, (found_ ->> 'deployed')::int, (found_ ->> 'candidate')::int, (found_ ->> 'examples')::int,
+                                  (found_ ->> 'loss_deployed')::float8, (found_ ->> 'loss_candidate')::float8, result);
         RETURN NEXT;
     END LOOP;
     PERFORM revops.fit_moment_value();

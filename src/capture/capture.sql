@@ -222,6 +222,7 @@ DECLARE
     high    timestamptz;
     made    text;
     ready   boolean := true;
+    other   text;
 BEGIN
     IF at IS NULL OR NOT isfinite(at) THEN
         RAISE EXCEPTION 'a partition needs a point in time, not %', coalesce(at::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
@@ -252,6 +253,13 @@ BEGIN
 
     -- A plain table, attached when it is ready: PARTITION OF would lock the parent against readers.
     EXECUTE format('CREATE TABLE revops.%I (LIKE revops.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)', made);
+    -- events are read through views: default privileges of the owner's open no back door
+    FOR other IN
+        SELECT DISTINCT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
+        FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = ('revops.' || made)::regclass AND x.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON revops.%I FROM %s', made, other);
+    END LOOP;
     LOCK TABLE ONLY revops.event IN SHARE UPDATE EXCLUSIVE MODE;
     LOCK TABLE revops.event_default IN ACCESS EXCLUSIVE MODE;    -- as ATTACH does
     IF EXISTS (SELECT FROM revops.event_default d WHERE d.occurred_at >= low AND d.occurred_at < high) THEN
