@@ -4,6 +4,7 @@
  */
 #include "base/writer.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -92,6 +93,8 @@ TableWriterOpen(const char *table)
 	w->scan = REVOPS_INDEX_BEGINSCAN(w->rel, w->pk, SnapshotSelf, w->nkeys);
 	w->found = table_slot_create(w->rel, NULL);
 	w->slot = MakeSingleTupleTableSlot(RelationGetDescr(w->rel), &TTSOpsVirtual);
+	w->singly = w->rri->ri_TrigDesc != NULL || w->rel->rd_rel->relispartition ||
+		(RelationGetDescr(w->rel)->constr != NULL && RelationGetDescr(w->rel)->constr->has_generated_stored);
 	return w;
 }
 
@@ -129,6 +132,71 @@ TableWriterPut(TableWriter *w, bool update, const Datum *values, const bool *isn
 		ExecSimpleRelationInsert(w->rri, w->estate, w->slot);
 }
 
+/* Write the rows that wait: whole pages to the log at once, then the indexes. */
+static void
+WriteAdded(TableWriter *w)
+{
+	MemoryContext old;
+
+	if (w->nadded == 0)
+		return;
+	ResetPerTupleExprContext(w->estate);
+	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(w->estate));
+	table_multi_insert(w->rel, w->added, w->nadded, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < w->nadded; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ResetPerTupleExprContext(w->estate);
+		(void) ExecInsertIndexTuples(w->rri, w->added[i], w->estate, false, false, NULL, NIL
+#if PG_VERSION_NUM >= 160000	/* 16 can leave out the indexes that do not summarize */
+									 ,false
+#endif
+			);
+		ExecClearTuple(w->added[i]);
+	}
+	MemoryContextSwitchTo(old);
+	w->nadded = 0;
+	w->added_bytes = 0;
+}
+
+/* What ExecSimpleRelationInsert does for a row, but for the writing. */
+void
+TableWriterAdd(TableWriter *w, const Datum *values, const bool *isnull)
+{
+	TupleDesc	desc = RelationGetDescr(w->rel);
+	TupleTableSlot *slot;
+	MemoryContext old;
+	HeapTuple	tup;
+	bool		copied;
+
+	if (w->singly)
+	{
+		TableWriterPut(w, false, values, isnull);
+		return;
+	}
+	CHECK_FOR_INTERRUPTS();
+	old = MemoryContextSwitchTo(w->context);
+	if (w->added == NULL)
+		w->added = palloc0(WRITER_MAX_ROWS * sizeof(TupleTableSlot *));
+	if (w->added[w->nadded] == NULL)
+		w->added[w->nadded] = table_slot_create(w->rel, NULL);
+	MemoryContextSwitchTo(old);
+	slot = w->added[w->nadded];
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, values, desc->natts * sizeof(Datum));
+	memcpy(slot->tts_isnull, isnull, desc->natts * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	if (desc->constr != NULL)
+		ExecConstraints(w->rri, slot, w->estate);
+	tup = ExecFetchSlotHeapTuple(slot, true, &copied);
+	w->nadded++;
+	w->added_bytes += tup->t_len;
+	if (copied)
+		heap_freetuple(tup);
+	if (w->nadded == WRITER_MAX_ROWS || w->added_bytes > WRITER_MAX_BYTES)
+		WriteAdded(w);
+}
+
 void
 TableWriterDelete(TableWriter *w)
 {
@@ -140,7 +208,10 @@ TableWriterDelete(TableWriter *w)
 void
 TableWriterClose(TableWriter *w)
 {
+	WriteAdded(w);
 	index_endscan(w->scan);
+	for (int i = 0; w->added != NULL && i < WRITER_MAX_ROWS && w->added[i] != NULL; i++)
+		ExecDropSingleTupleTableSlot(w->added[i]);
 	ExecDropSingleTupleTableSlot(w->found);
 	ExecDropSingleTupleTableSlot(w->slot);
 	index_close(w->pk, NoLock);

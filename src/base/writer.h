@@ -23,7 +23,15 @@ typedef struct TableWriter
 	ScanKeyData keys[INDEX_MAX_KEYS];
 	TupleTableSlot *found;		/* the row that TableWriterFind found */
 	TupleTableSlot *slot;		/* the row to write */
+	bool		singly;			/* triggers and the like want rows one at a time */
+	int			nadded;
+	Size		added_bytes;
+	TupleTableSlot **added;		/* rows that wait to be written together; NULL: none yet */
 } TableWriter;
+
+/* Rows and bytes that wait to be written together at most */
+#define WRITER_MAX_ROWS		500
+#define WRITER_MAX_BYTES	(64 * 1024)
 
 /*
  * Open a table of ours for keyed writes by its primary key. The caller alone writes the keys that it touches (the lane lock).
@@ -32,6 +40,7 @@ typedef struct TableWriter
 extern TableWriter *TableWriterOpen(const char *table);
 extern bool TableWriterFind(TableWriter *w, const Datum *key);	/* row in w->found, all attributes deformed */
 extern void TableWriterPut(TableWriter *w, bool update, const Datum *values, const bool *isnull);	/* update: the row found last */
+extern void TableWriterAdd(TableWriter *w, const Datum *values, const bool *isnull);	/* a new row, copied; seen by TableWriterFind after Close only */
 extern void TableWriterDelete(TableWriter *w);	/* the row found last */
 extern void TableWriterClose(TableWriter *w);
 

@@ -365,12 +365,7 @@ ReadTexts(Pass *pass, void *arg)
 	Texts	   *t = arg;
 	MemoryContext old = MemoryContextSwitchTo(t->context);
 
-	for (; t->to < t->list->n && t->context->mem_allocated < (Size) work_memory * 1024; t->to++)
-	{
-		if ((t->to & 1023) == 0)
-			CHECK_FOR_INTERRUPTS();
-		TextEvent(&t->list->events[t->to], pass->lane, pass->lanes);
-	}
+	TextEvents(t->list, &t->to, (Size) work_memory * 1024, pass->lane, pass->lanes);
 	MemoryContextSwitchTo(old);
 }
 

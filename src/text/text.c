@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "text/fold.h"
 #include "text/matcher.h"
 #include "text/voice.h"
@@ -28,6 +29,10 @@
 #include "utils/typcache.h"
 
 #define MAX_MATCHERS	4
+
+/* Texts of a batch whose intents are remembered, for those that are the same; and their bytes */
+#define TEXT_HEARD_SLOTS	16384
+#define TEXT_MAX_HEARD	1000
 
 typedef struct TextPublication
 {
@@ -465,20 +470,39 @@ Look(TextPublication *p, const char *s, int len, Str side, Str channel, Str lang
 	return shown;
 }
 
+/* The body of an event where it lies, or as much of it as is looked at */
+static text *
+Body(const Event *e)
+{
+	struct varlena *body = (struct varlena *) DatumGetPointer(e->body);
+
+	if (!VARATT_IS_EXTERNAL(body) && !VARATT_IS_COMPRESSED(body))
+		return (text *) body;
+	/* a little more than is looked at, so that a character at the cut is whole */
+	return DatumGetTextPSlice(e->body, 0, GetDatabaseEncoding() == PG_UTF8 ? TEXT_MAX_BODY : TEXT_MAX_BODY + 8);
+}
+
+/* What an event's body shows, by a publication; returns how many */
+static int
+Hear(TextPublication *p, const Event *e, EventIntent **intents)
+{
+	text	   *body = Body(e);
+	int			n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), e->side, e->channel, StrFrom(NULL), intents);
+
+	if (body != (text *) DatumGetPointer(e->body))
+		pfree(body);
+	return n;
+}
+
 static void
 ReadEvent(Event *e)
 {
 	TextPublication *p;
-	text	   *body;
 
 	if (e->body == (Datum) 0 || e->ahead || e->read || (p = PublicationFor(e->occurred_at)) == NULL)
 		return;
-	/* a little more than is looked at, so that a character at the cut is whole */
-	body = DatumGetTextPSlice(e->body, 0, GetDatabaseEncoding() == PG_UTF8 ? TEXT_MAX_BODY : TEXT_MAX_BODY + 8);
 	e->read = true;
-	e->nintents = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), e->side, e->channel, StrFrom(NULL), &e->intents);
-	if (body != (text *) DatumGetPointer(e->body))
-		pfree(body);
+	e->nintents = Hear(p, e, &e->intents);
 }
 
 /* Who writes an event's intents: the lane of its person, else account, opportunity, rep, else the first one */
@@ -501,11 +525,88 @@ Mine(const Event *e, int lane, int lanes)
 	return lanes <= 1 || WriterLane(e, lanes) == lane;
 }
 
+static bool
+Wanted(const Event *e, int lane, int lanes)
+{
+	return e->body != (Datum) 0 && (EventIntentsWanted() || Mine(e, lane, lanes));
+}
+
 void
 TextEvent(Event *e, int lane, int lanes)
 {
-	if (e->body != (Datum) 0 && (EventIntentsWanted() || Mine(e, lane, lanes)))
+	if (Wanted(e, lane, lanes))
 		ReadEvent(e);
+}
+
+/* The last event with a text of this hash */
+typedef struct Heard
+{
+	uint32		hash;
+	int			publication;
+	const Event *event;			/* NULL: none */
+} Heard;
+
+/* A body that lies in the event's row, as most do: others are not worth remembering */
+static Str
+ShortBody(const Event *e)
+{
+	const struct varlena *body = (const struct varlena *) DatumGetPointer(e->body);
+	Str			s = {NULL, 0};
+
+	if (VARATT_IS_EXTERNAL(body) || VARATT_IS_COMPRESSED(body) || VARSIZE_ANY_EXHDR(body) > TEXT_MAX_HEARD)
+		return s;
+	s.data = VARDATA_ANY(body);
+	s.len = VARSIZE_ANY_EXHDR(body);
+	return s;
+}
+
+/* data NULL is equal to itself only */
+static bool
+Same(Str a, Str b)
+{
+	return a.data == NULL || b.data == NULL ? a.data == b.data : StrEq(a, b);
+}
+
+void
+TextEvents(EventList *list, int *next, Size max_bytes, int lane, int lanes)
+{
+	uint32		mask = pg_nextpower2_32(Min(list->n - *next, TEXT_HEARD_SLOTS) + 1) - 1;
+	Heard	   *heard = palloc0((mask + 1) * sizeof(Heard));
+
+	for (; *next < list->n && CurrentMemoryContext->mem_allocated < max_bytes; (*next)++)
+	{
+		Event	   *e = &list->events[*next];
+		TextPublication *p;
+		Str			body;
+		uint32		hash;
+		Heard	   *h;
+
+		if ((*next & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (e->read || e->ahead || !Wanted(e, lane, lanes) || (p = PublicationFor(e->occurred_at)) == NULL)
+			continue;
+		e->read = true;
+		body = ShortBody(e);
+		if (body.data == NULL)
+		{
+			e->nintents = Hear(p, e, &e->intents);
+			continue;
+		}
+		hash = hash_bytes((const unsigned char *) body.data, body.len);
+		h = &heard[hash & mask];
+		if (h->event != NULL && h->hash == hash && h->publication == p->no && StrEq(body, ShortBody(h->event)) &&
+			Same(e->side, h->event->side) && Same(e->channel, h->event->channel))
+		{
+			e->nintents = h->event->nintents;
+			e->intents = h->event->intents;
+		}
+		else
+		{
+			e->nintents = Hear(p, e, &e->intents);
+			*h = (Heard) {hash, p->no, e};
+		}
+	}
+	pfree(heard);
 }
 
 /* Characters [from, to) as an int4range */
@@ -566,7 +667,7 @@ TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 			v[COL_METHOD] = CStringGetTextDatum(x->method);
 			v[COL_SPAN] = SpanDatum(x->from, x->to);
 			v[COL_EVIDENCE] = PointerGetDatum(cstring_to_text_with_len(x->evidence.data, x->evidence.len));
-			TableWriterPut(w, false, v, null);
+			TableWriterAdd(w, v, null);
 		}
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);

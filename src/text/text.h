@@ -15,6 +15,12 @@ extern void TextInit(void);
  */
 extern void TextEvent(Event *e, int lane, int lanes);
 
+/*
+ * The same for the events of a list from *next on, until the current context has so many bytes; *next is then the first that was not looked at. Events
+ * whose texts are the same share what these show.
+ */
+extern void TextEvents(EventList *list, int *next, Size max_bytes, int lane, int lanes);
+
 /* Write the intents of the events [from, to) that are this lane's to write. */
 extern void TextWrite(const EventList *list, int from, int to, int lane, int lanes);
 
