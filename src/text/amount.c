@@ -1,6 +1,6 @@
 /*
  * amount.c
- *	  Sums of money as people write them: 30万, 三十万元, 二百五十万, $25k, 1.5M, USD 1,200,000, half a million dollars.
+ *	  Sums of money as people write them: 30万, 三十万元, 二百五十万, 80个w, $25k, 1.5M, USD 1,200,000, half a million dollars.
  */
 #include "text/extract.h"
 
@@ -62,6 +62,13 @@ HanNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
 	int			i = at;
 
 	*scaled = false;
+	/* half a 亿 */
+	if (t->c[at] == 0x534A && at + 2 < t->n && t->c[at + 1] == 0x4E2A && t->c[at + 2] == 0x4EBF)
+	{
+		*value = 5e7;
+		*end = at + 3;
+		return *scaled = true;
+	}
 	if (HanDigit(t->c[at]) < 0 && t->c[at] != 0x5341)
 		return false;
 	for (; i < t->n && i < at + 20; i++)
@@ -148,6 +155,32 @@ Digits(const Letters *t, int at, double *value, int *digits, bool *commas, int *
 	return true;
 }
 
+/* Parts and a few of a large number: half a million, a couple hundred thousand */
+static bool
+PartOfScale(const Letters *t, int at, double *value, int *end)
+{
+	static const struct
+	{
+		const char *word;
+		double		value;
+	}			parts[] = {
+		{"half a ", 0.5}, {"half-a-", 0.5}, {"a quarter of a ", 0.25}, {"a quarter ", 0.25},
+		{"three quarters of a ", 0.75}, {"a couple of ", 2}, {"a couple ", 2}, {"couple of ", 2}, {"couple ", 2}
+	}, scales[] = {
+		{"million", 1e6}, {"mil", 1e6}, {"billion", 1e9}, {"hundred thousand", 1e5}, {"hundred grand", 1e5}
+	};
+	int			i;
+
+	for (int p = 0; p < lengthof(parts); p++)
+		for (int k = 0; WordAt(t, at, parts[p].word, &i) && k < lengthof(scales); k++)
+			if (WordAt(t, i, scales[k].word, end))
+			{
+				*value = parts[p].value * scales[k].value;
+				return true;
+			}
+	return false;
+}
+
 /* English words for numbers: twenty-five thousand, half a million, a hundred thousand. */
 static bool
 WordNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
@@ -168,11 +201,8 @@ WordNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
 	int			n = 0;
 
 	*scaled = false;
-	if (WordAt(t, i, "half a million", end))
-	{
-		*value = 5e5;
+	if (PartOfScale(t, i, value, end))
 		return *scaled = true;
-	}
 	if (WordAt(t, i, "a ", end))
 	{
 		i = *end;
@@ -280,7 +310,7 @@ CurrencyAt(const Letters *t, int at, bool before, int *end)
 	return NULL;
 }
 
-/* The scale that follows a number: 万, w, k, million ... */
+/* The scale that follows a number: 万, w, 个w, k, million ... */
 static double
 ScaleAt(const Letters *t, int at, int *end)
 {
@@ -307,6 +337,16 @@ ScaleAt(const Letters *t, int at, int *end)
 	{
 		*end = i;
 		return v;
+	}
+	if (at + 1 < t->n && t->c[at] == 0x4E2A)
+	{
+		if (t->c[at + 1] == 0x4EBF)
+		{
+			*end = at + 2;
+			return 1e8;
+		}
+		if (WordAt(t, at + 1, "w", end))
+			return 1e4;
 	}
 	for (int k = 0; k < lengthof(scales); k++)
 	{

@@ -99,7 +99,7 @@ static const char *const surnames = "王李张刘陈杨黄赵吴周徐孙马朱�
 
 /* the first characters of dates, of sums, and of surnames: most characters are none, and are passed over at once */
 static const char *const when_begins = "今明后大昨前上去刚下这本周星礼当月季年来春过国元五双六圣十一二三四七八九两百半第零〇0123456789abcdefhijlmnoqstuwy";
-static const char *const amount_begins = "零〇一二两三四五六七八九十人美欧英港日新$¥€£0123456789abcefghjmnorstu";
+static const char *const amount_begins = "零〇一二两三四五六七八九十半人美欧英港日新$¥€£0123456789abcefghjmnorstu";
 
 #define BEGINS_WHEN		1
 #define BEGINS_AMOUNT	2

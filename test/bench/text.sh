@@ -38,7 +38,8 @@ row "Messages a second, $(sql -c "SELECT count(*) FROM revops.intent_pattern") p
 plain_rate=$(awk -v n="$few" -v s="$plain" 'BEGIN { printf "%.0f", n / s }')
 row "Times as many as PostgreSQL's regular expressions" "$(ratio "$rate" "$plain_rate") ($plain_rate a second)" ">= 20" "$(ratio "$rate" "$plain_rate")" ">=" 20
 
-# the stream: the same events with and without a body
+# the stream: the same events without a body, with one that no other has (its number behind it), and with texts that many share; then the former with a model,
+# trained on the same examples
 sql -f "$here/config.sql" >/dev/null
 n=$(scaled 300000)
 text_stream() {
@@ -46,20 +47,28 @@ text_stream() {
 SELECT setseed(0.42);
 INSERT INTO revops.event (occurred_at, person, side, channel, kind, object, body)
 SELECT now() - (:n - g) * interval '0.9 s', 'p' || (1 + floor(20000 * power(random(), 2)))::int, 'customer', 'wecom', 'k' || (1 + floor(random() * 40))::int, '/p' || (random() * 50)::int,
-       CASE WHEN :'body' = 'yes' THEN e.body END
+       CASE :'body' WHEN 'own' THEN e.body || ' ' || g WHEN 'shared' THEN e.body END
 FROM generate_series(1, :n) g JOIN bench.example e ON e.n = 1 + (g * 7919) % (SELECT count(*) FROM bench.example) ORDER BY g;
 VACUUM ANALYZE revops.event;
 CHECKPOINT;
 S
 	sql -c "$ticks" -c "SELECT 'done', revops.process()" -c "$ticks" | grep -v done | awk -v h="$hertz" 'NR == 1 { a = $1 } END { print ($1 - a) / h }'
 }
-with=() without=()
+without=() own=() shared=() model=()
 for ((i = 1; i <= rounds; i++)); do
 	without+=("$(text_stream no)")
-	with+=("$(text_stream yes)")
-	say "text, round $i: $n events without a body ${without[-1]} s, with one ${with[-1]} s, $(sql -c 'SELECT count(*) FROM revops.event_intent') intents"
+	own+=("$(text_stream own)")
+	found=$(sql -c 'SELECT count(*) FROM revops.event_intent')
+	shared+=("$(text_stream shared)")
+	say "text, round $i: $n events without a body ${without[-1]} s, with their own ${own[-1]} s, $found intents, with shared ones ${shared[-1]} s"
 done
-a=$(median "${without[@]}") b=$(median "${with[@]}")
+a=$(median "${without[@]}") b=$(median "${own[@]}") c=$(median "${shared[@]}")
 row "The stream's rate with a body in each event, of that without" "$(ratio "$a" "$b") ($n events: $b s / $a s of CPU)" ">= 0.5" "$(ratio "$a" "$b")" ">=" 0.5
+row "The same, $(sql -c "SELECT count(DISTINCT body) FROM bench.example") bodies that events share" "$(ratio "$a" "$c") ($c s)" - 0
+sql -c "SELECT revops.train('bench', 'classify', 'SELECT body AS text, intent AS label FROM revops.intent_example WHERE positive')" -c "SELECT revops.use_model('bench')" >/dev/null
+for ((i = 1; i <= rounds; i++)); do model+=("$(text_stream own)"); done
+d=$(median "${model[@]}")
+row "The same with a body of its own in each and a model of $(sql -c "SELECT cardinality(labels) FROM revops.model_version WHERE model = 'bench'") labels in use" "$(ratio "$a" "$d") ($d s)" - 0
+sql -c "DELETE FROM revops.model WHERE model = 'bench'" >/dev/null
 sql -c "SELECT bench.reset()" -c "TRUNCATE revops.event_intent, revops.intent_publication" -c "DROP TABLE bench.example, bench.message, bench.alternation" \
 	-c "SELECT count(revops.drop_intent(intent)) FROM revops.intent_pack" -c "CALL bench.worker(true)" >/dev/null
