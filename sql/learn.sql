@@ -69,6 +69,20 @@ SELECT revops.train('mood', 'classify', $$SELECT t AS text, l AS label FROM (VAL
 SELECT revops.sentiment_score('mood', 'good') > 0.5, revops.sentiment_score('mood', 'bad') < -0.5, abs(revops.sentiment_score('mood', 'so so')) < 0.2;
 SELECT revops.sentiment_score('topics', 'good');
 
+-- what the lexicon says is learned where labels say how a text feels: words that no example has count too
+CREATE TABLE pg_temp.felt AS SELECT t || ' ' || g AS text, l AS label FROM (VALUES ('great', 'positive'), ('terrible', 'negative'), ('we met', 'neutral')) v(t, l), generate_series(1, 30) g;
+SELECT revops.train('felt', 'classify', 'SELECT text, label FROM felt');
+SELECT t, revops.best_label('felt', t) FROM unnest(ARRAY['superb', 'flawless', '非常满意', 'awful', 'not superb', '太差了']) t;
+SELECT revops.train('blind', 'classify', 'SELECT text, label FROM felt', options => '{"feeling": false}');
+SELECT revops.best_label('blind', 'flawless'), revops.best_label('blind', '非常满意');
+-- other labels are learned without it, unless it is asked for
+SELECT revops.train('plain', 'classify', 'SELECT text, label FROM said', options => '{"feeling": false}');
+SELECT a.parameters = b.parameters AS same FROM revops.model_version a, revops.model_version b WHERE a.model = 'plain' AND b.model = 'topics' AND b.version = 1;
+SELECT revops.train('plain', 'classify', $$SELECT text, CASE label WHEN 'positive' THEN '+' ELSE '-' END AS label FROM felt WHERE label <> 'neutral'$$,
+    options => '{"feeling": true, "words": 0, "pairs": false, "char_max": 0}');
+SELECT revops.deploy('plain', 2);
+SELECT revops.best_label('plain', 'excellent'), revops.best_label('plain', '糟糕');
+
 -- few examples, and contradictions
 SELECT revops.train('tiny', 'classify', $$SELECT t AS text, l AS label FROM (VALUES ('yes', 'x'), ('no', 'y')) v(t, l)$$);
 SELECT revops.best_label('tiny', 'no');
@@ -112,6 +126,7 @@ SELECT revops.train('bad', 'classify', 'SELECT text, label FROM said', options =
 SELECT revops.train('bad', 'classify', 'SELECT text, label FROM said', options => '{"cost": -1}');
 SELECT revops.train('bad', 'classify', 'SELECT text, label FROM said', options => '{"words": 1.5}');
 SELECT revops.train('bad', 'classify', 'SELECT text, label FROM said', options => '{"loss": "hinge"}');
+SELECT revops.train('bad', 'classify', 'SELECT text, label FROM said', options => '{"feeling": "yes"}');
 SELECT revops.train('bad', 'classify', 'SELECT text, label FROM said', options => '{"char_min": 4, "char_max": 3}');
 SELECT revops.train('bad', 'classify', 'SELECT text, label FROM said', options => '{"words": 0, "char_max": 0, "pairs": false}');
 SELECT revops.classify('nobody', 'x');

@@ -36,7 +36,7 @@ SELECT count(revops.track(kind => 'message', person => p, account => a, side => 
     (NULL, 'B', 'customer', 'great', '2026-03-19 09:00+00'), (NULL, 'B', 'customer', 'terrible', '2026-01-19 09:00+00')) v (p, a, s, b, t);
 SELECT account, sentiment < 0 AS bad, events, negative_events, positive_events, change < -1 AS worse, last_at, last_sentiment < -0.5 AS last_bad FROM revops.account_sentiment ORDER BY account;
 -- a model of one's own goes before
-SELECT revops.train('sentiment', 'classify', $$SELECT 'zork ' || i || ' is fine' AS text, 'positive' AS label FROM generate_series(1, 30) i UNION ALL
+SELECT revops.train('sentiment', 'classify', $$SELECT 'zork ' || i || ' is it' AS text, 'positive' AS label FROM generate_series(1, 30) i UNION ALL
     SELECT 'grum ' || i || ' is so', 'negative' FROM generate_series(1, 30) i$$);
 SELECT revops.sentiment('zork') > 0.2 AS zork, revops.sentiment('grum') < -0.2 AS grum, revops.sentiment('zork', 'en') = revops.sentiment_score('sentiment', 'zork') AS same;
 BEGIN;

@@ -1,6 +1,6 @@
 /*
  * feature.c
- *	  A text's features: hashes of words, neighbours, pairs of words, and runs of characters.
+ *	  A text's features: hashes of words, neighbours, pairs of words, and runs of characters; and what a lexicon of feeling says.
  *
  * The text is folded first: compatibility forms (full and half width) to the plain ones, upper case to lower, all that is neither letter
  * nor digit to one space. A Chinese or Japanese character is a word of its own, so that no segmenter is needed; other words are runs
@@ -14,6 +14,8 @@
 #include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+
+FeelingReader feeling_reader = NULL;
 
 static inline uint32
 Mix(uint32 h)
@@ -249,12 +251,13 @@ Extract(Features *f, const FeatureKinds *kinds, const char *utf8, int len, const
 	f->places = places;
 	Fold(f, utf8, len);
 	f->n = 0;
+	f->feelings = 0;
 	if (f->nchars < 2)
 		return;
 	CHECK_FOR_INTERRUPTS();
 	Words(f);
 	Reserve(&f->hash, &f->size, 2 * f->nwords + 1 + LEARN_MAX_PAIRED * (LEARN_MAX_PAIRED - 1) / 2 +
-			Max(0, kinds->char_max - kinds->char_min + 1) * f->nchars);
+			Max(0, kinds->char_max - kinds->char_min + 1) * f->nchars + LEARN_MAX_FELT);
 	if (places)
 	{
 		if (f->extent != NULL)
@@ -277,7 +280,7 @@ Extract(Features *f, const FeatureKinds *kinds, const char *utf8, int len, const
 			before = w;
 		}
 	}
-	if (kinds->pairs)
+	if (kinds->also & FEATURE_PAIRS)
 	{
 		for (int i = 0; i < f->nwords && paired < LEARN_MAX_PAIRED; i++)
 		{
@@ -314,6 +317,14 @@ Extract(Features *f, const FeatureKinds *kinds, const char *utf8, int len, const
 					PUT(Mix(h + (uint32) k * 0x3C6EF372), EXTENT_RUN, i, i + k);
 			}
 		}
+	if ((kinds->also & FEATURE_FEELING) && feeling_reader != NULL)
+	{
+		uint8		say[LEARN_MAX_FELT];
+
+		f->feelings = feeling_reader(utf8, len, say, LEARN_MAX_FELT);
+		for (int i = 0; i < f->feelings; i++)
+			PUT(FEELING_HASH + say[i], EXTENT_WORDS, -1, -1);
+	}
 	f->n = n;
 #undef PUT
 }

@@ -16,6 +16,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#define FEELING_WEIGHT	4		/* a few features of a lexicon, next to a hundred of the text */
+
 void
 LearnCharge(Examples *e, size_t bytes)
 {
@@ -86,6 +88,23 @@ LabelNumber(Examples *e, HTAB *names, const char *label)
 	return entry->number;
 }
 
+/* Count n hashes into the example at hand. */
+static void
+AddHashes(Examples *e, uint32 *hash, int n)
+{
+	qsort(hash, n, sizeof(uint32), HashCmp);
+	for (int i = 0; i < n;)
+	{
+		int			j = i + 1;
+
+		while (j < n && hash[j] == hash[i])
+			j++;
+		e->feature[e->nnz].hash = hash[i];
+		e->feature[e->nnz++].count = j - i;
+		i = j;
+	}
+}
+
 static void
 AddExample(Examples *e, const FeatureKinds *kinds, int label, const char *name, const char *body)
 {
@@ -105,23 +124,16 @@ AddExample(Examples *e, const FeatureKinds *kinds, int label, const char *name, 
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("there are more than %d examples", LEARN_MAX_EXAMPLES)));
-	qsort(f->hash, f->n, sizeof(uint32), HashCmp);
 	e->feature = Grow(e, e->feature, &e->feature_size, f->n, e->nnz, sizeof(FeatureCount));
 	e->row = Grow(e, e->row, &e->row_size, 1, e->n, sizeof(ExampleRow));
 	e->row[e->n].start = e->nnz;
-	for (int i = 0; i < f->n;)
-	{
-		int			j = i + 1;
-
-		while (j < f->n && f->hash[j] == f->hash[i])
-			j++;
-		e->feature[e->nnz].hash = f->hash[i];
-		e->feature[e->nnz++].count = j - i;
-		i = j;
-	}
+	AddHashes(e, f->hash, f->n - f->feelings);
 	e->row[e->n].len = e->nnz - e->row[e->n].start;
 	digest = hash_bytes_extended((const unsigned char *) name, strlen(name), 0);
 	digest = hash_bytes_extended((const unsigned char *) (e->feature + e->row[e->n].start), e->row[e->n].len * sizeof(FeatureCount), digest);
+	/* the lexicon's come after the digest, which is of the texts alone */
+	AddHashes(e, f->hash + f->n - f->feelings, f->feelings);
+	e->row[e->n].len = e->nnz - e->row[e->n].start;
 	e->row[e->n].digest = digest;
 	e->row[e->n++].label = label;
 }
@@ -226,8 +238,19 @@ RowCmp(const void *a, const void *b)
 	return x->label - y->label;
 }
 
+/* Do the labels say how a text feels, as sentiment_score() reads them? */
+static bool
+OfFeeling(const Examples *e)
+{
+	int			found = 0;
+
+	for (int k = 0; k < e->nlabels; k++)
+		found += strcmp(e->labels[k], "positive") == 0 || strcmp(e->labels[k], "negative") == 0;
+	return found == 2;
+}
+
 void
-LearnGather(Examples *e, const char *query, const char *label_column, const LearnOptions *options)
+LearnGather(Examples *e, const char *query, const char *label_column, LearnOptions *options)
 {
 	HASHCTL		ctl = {.keysize = LEARN_MAX_NAME + 1, .entrysize = sizeof(LabelEntry), .hcxt = CurrentMemoryContext};
 	Taking		t = {e, options};
@@ -255,6 +278,13 @@ LearnGather(Examples *e, const char *query, const char *label_column, const Lear
 		qsort(e->row, e->n, sizeof(ExampleRow), RowCmp);
 	for (int i = 0; i < e->n; i++)
 		e->fingerprint = hash_combine64(e->fingerprint, e->row[i].digest);
+	if (!options->feeling_given && !OfFeeling(e))
+	{
+		options->kinds.also &= ~FEATURE_FEELING;
+		for (int i = 0; i < e->n; i++)
+			while (e->row[i].len > 0 && IsFeeling(e->feature[e->row[i].start + e->row[i].len - 1].hash))
+				e->row[i].len--;
+	}
 	pfree(sorted);
 	hash_destroy(t.names);
 	FeaturesFree(&e->features);
@@ -341,7 +371,7 @@ LearnVectorize(Examples *e, int min_count, Dataset *data, Vocabulary *v)
 		for (uint32 f = 0; f < n; f++)
 		{
 			v->hash[f] = list[f].hash;
-			v->idf[f] = log((1.0 + e->n) / (1.0 + list[f].df)) + 1;
+			v->idf[f] = (log((1.0 + e->n) / (1.0 + list[f].df)) + 1) * (IsFeeling(list[f].hash) ? FEELING_WEIGHT : 1);
 			TermFind(table, slots - 1, list[f].hash)->number = f;
 		}
 		pfree(list);

@@ -12,6 +12,7 @@
 typedef struct LearnOptions
 {
 	FeatureKinds kinds;
+	bool		feeling_given;	/* otherwise the labels decide */
 	SolverOptions solver;
 	int			min_count;		/* of texts with a feature, for it to count */
 	double		held_out;		/* share of examples for calibration */
@@ -73,7 +74,7 @@ typedef struct Vocabulary
 
 extern void LearnQuery(const char *query, const char *label_column, void (*take) (void *arg, const char *label, const char *body), void *arg);
 extern int	LearnColumn(TupleDesc desc, const char *name, const char *why);
-extern void LearnGather(Examples *e, const char *query, const char *label_column, const LearnOptions *options);
+extern void LearnGather(Examples *e, const char *query, const char *label_column, LearnOptions *options);
 extern void LearnVectorize(Examples *e, int min_count, Dataset *data, Vocabulary *v);
 extern void LearnCharge(Examples *e, size_t bytes);
 

@@ -27,11 +27,14 @@
 #define LEARN_MIN_TRAIN_MEMORY		1024
 #define LEARN_MAX_TRAIN_MEMORY		MAX_KILOBYTES
 
+#define FEATURE_PAIRS		1		/* pairs of words, whatever lies between */
+#define FEATURE_FEELING		2		/* what the lexicon of feeling says */
+
 /* What is taken from a text. */
 typedef struct FeatureKinds
 {
 	int32		words;			/* 1: single words; 2: also neighbours */
-	int32		pairs;			/* pairs of words, whatever lies between */
+	uint32		also;			/* FEATURE_ bits */
 	int32		char_min;		/* runs of characters; char_max 0: none */
 	int32		char_max;
 } FeatureKinds;
@@ -52,6 +55,7 @@ typedef struct Features
 {
 	uint32	   *hash;
 	int			n;
+	int			feelings;		/* of these, the last ones: the lexicon's */
 	int			size;
 	uint32	   *chars;			/* the folded text, as code points */
 	int			nchars;
@@ -67,6 +71,23 @@ typedef struct Features
 	int			word_at_size;
 	FeatureExtent *extent;		/* of each hash */
 } Features;
+
+/*
+ * What a lexicon says of a text, as up to `most` numbers below LEARN_FEELINGS, with repetitions; returns how many. This room knows no words: the
+ * text room sets it. The numbers' meanings must stay, for the models that are stored.
+ */
+typedef int (*FeelingReader) (const char *utf8, int len, uint8 *say, int most);
+extern FeelingReader feeling_reader;
+
+#define LEARN_FEELINGS		64
+#define LEARN_MAX_FELT		256		/* of one text */
+#define FEELING_HASH		0xF3313400	/* of the first number; the others follow */
+
+static inline bool
+IsFeeling(uint32 hash)
+{
+	return (hash & ~(uint32) (LEARN_FEELINGS - 1)) == FEELING_HASH;
+}
 
 extern void FeaturesExtractPlaces(Features *f, const FeatureKinds *kinds, const char *utf8, int len);
 extern void FeaturesExtract(Features *f, const FeatureKinds *kinds, const char *utf8, int len);

@@ -55,7 +55,7 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 	char	   *key = NULL;
 
 	memset(o, 0, sizeof(LearnOptions));
-	o->kinds.pairs = true;
+	o->kinds.also = FEATURE_PAIRS | FEATURE_FEELING;
 	strcpy(o->out_of_scope, "oos");
 	for (int i = 0; i < lengthof(numbers); i++)
 		*numbers[i].value = numbers[i].from;
@@ -85,11 +85,14 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 			*number->value = x;
 			o->keep_given |= number->value == &keep;
 		}
-		else if (strcmp(key, "pairs") == 0)
+		else if (strcmp(key, "pairs") == 0 || strcmp(key, "feeling") == 0)
 		{
+			uint32		bit = *key == 'p' ? FEATURE_PAIRS : FEATURE_FEELING;
+
 			if (v.type != jbvBool)
 				BadOption(key, "true or false");
-			o->kinds.pairs = v.val.boolean;
+			o->kinds.also = v.val.boolean ? o->kinds.also | bit : o->kinds.also & ~bit;
+			o->feeling_given |= bit == FEATURE_FEELING;
 		}
 		else if (strcmp(key, "loss") == 0)
 		{
@@ -113,13 +116,13 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("revops.train() has no option \"%s\"", key),
-					 errhint("The options are words, pairs, char_min, char_max, min_count, loss, cost, tolerance, max_epochs, seed, held_out, keep, folds and out_of_scope.")));
+					 errhint("The options are words, pairs, feeling, char_min, char_max, min_count, loss, cost, tolerance, max_epochs, seed, held_out, keep, folds and out_of_scope.")));
 	}
 	if (char_max > 0 && char_max < char_min)
 		BadOption("char_max", "0 or at least \"char_min\"");
 	if (folds == 1)
 		BadOption("folds", "0 or at least 2");
-	if (words == 0 && char_max == 0 && !o->kinds.pairs)
+	if (words == 0 && char_max == 0 && !(o->kinds.also & FEATURE_PAIRS) && !((o->kinds.also & FEATURE_FEELING) && o->feeling_given))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the options of revops.train() leave no features")));

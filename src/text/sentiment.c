@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "learn/learn.h"
 #include "miscadmin.h"
+#include "text/text.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -106,9 +107,42 @@ EndsClause(uint32 c)
 	return c == ',' || c == '.' || c == ';' || c == '!' || c == '?' || c == '\n' || c == 0x3002 || c == 0x3001 || c == 0x2026 || c == '~';
 }
 
+/* What the lexicon says of a text, for models: numbers below LEARN_FEELINGS, which stored models know. */
+typedef struct Said
+{
+	uint8	   *say;
+	int			n;
+	int			most;
+} Said;
+
+#define SAY_WORD		0		/* + strength of the word, from 0 (the worst) to 7 (the best); as it stands */
+#define SAY_TURNED		8		/* the same, turned by a negation */
+#define SAY_GOOD		16		/* with its negations it is good, or bad */
+#define SAY_BAD			17
+#define SAY_BELOW		18		/* + i: the whole is below the i-th of SAY_LEVELS steps, or above */
+#define SAY_ABOVE		28
+#define SAY_LEVELS		10
+
+static void
+Say(Said *said, int number)
+{
+	if (said->n < said->most)
+		said->say[said->n++] = number;
+}
+
+static void
+SayWord(Said *said, double weight, bool turned)
+{
+	double		size = fabs(weight);
+	int			strength = (size >= 1.6) + (size >= 2.3) + (size >= 2.9);
+
+	Say(said, (turned ? SAY_TURNED : SAY_WORD) + (weight > 0 ? 4 + strength : 3 - strength));
+	Say(said, (weight > 0) != turned ? SAY_GOOD : SAY_BAD);
+}
+
 /* What a text's words add up to, from -1 to 1. */
 static double
-Feeling(const Trie *words, const Letters *text)
+Feeling(const Trie *words, const Letters *text, Said *said)
 {
 	double		sum = 0;		/* of the sentences that have ended */
 	double		before = 0;		/* of this sentence, before its contrast */
@@ -166,6 +200,8 @@ Feeling(const Trie *words, const Letters *text)
 
 						if (near && negations % 2 == 1)
 							w *= NEGATED;
+						if (said != NULL)
+							SayWord(said, g->weight, near && negations % 2 == 1);
 						clause += w;
 						boost = 1;
 						negations = 0;
@@ -280,5 +316,27 @@ revops_sentiment(PG_FUNCTION_ARGS)
 	}
 	body = PG_GETARG_TEXT_PP(0);
 	letters = LettersOf(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
-	PG_RETURN_FLOAT8(Feeling(Words(tongue), &letters));
+	PG_RETURN_FLOAT8(Feeling(Words(tongue), &letters, NULL));
+}
+
+/* For models of feeling: the words, and where the whole stands among ten steps from -0.9 to 0.9. */
+static int
+ReadFeeling(const char *utf8, int len, uint8 *say, int most)
+{
+	Letters		letters = LettersOfUtf8(utf8, len);
+	Said		said = {say, 0, most - SAY_LEVELS};
+	double		sum = Feeling(Words(TONGUE_ANY), &letters, &said);
+
+	StaticAssertStmt(SAY_ABOVE + SAY_LEVELS <= LEARN_FEELINGS, "every number is below LEARN_FEELINGS");
+	said.most = most;
+	/* of a text without such words there is nothing to say: what its own words show counts */
+	for (int i = 0; i < SAY_LEVELS && said.n > 0; i++)
+		Say(&said, (sum < 0.2 * i - 0.9 ? SAY_BELOW : SAY_ABOVE) + i);
+	return said.n;
+}
+
+void
+SentimentInit(void)
+{
+	feeling_reader = ReadFeeling;
 }

@@ -855,4 +855,5 @@ void
 TextInit(void)
 {
 	event_reader = ReadEvent;
+	SentimentInit();
 }

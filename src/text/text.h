@@ -7,6 +7,7 @@
 
 #include "event/event.h"
 
+extern void SentimentInit(void);
 extern void TextInit(void);
 
 /*

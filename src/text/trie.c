@@ -59,25 +59,34 @@ Decode(const char *p, const char *end, uint32 *to, bool *capital, int most)
 }
 
 Letters
-LettersOf(const char *s, int len)
+LettersOfUtf8(const char *utf8, int len)
 {
 	Letters		text;
-	char	   *utf8 = (char *) s;
 
 	if (letters == NULL)
 	{
 		capitals = MemoryContextAllocZero(TopMemoryContext, LETTERS_MAX + 1);
 		letters = MemoryContextAlloc(TopMemoryContext, (LETTERS_MAX + LETTERS_AHEAD) * sizeof(uint32));
 	}
+	text.c = letters;
+	text.capital = capitals;
+	text.n = Decode(utf8, utf8 + len, letters, capitals, LETTERS_MAX);
+	memset(letters + text.n, 0, LETTERS_AHEAD * sizeof(uint32));
+	return text;
+}
+
+Letters
+LettersOf(const char *s, int len)
+{
+	Letters		text;
+	char	   *utf8 = (char *) s;
+
 	/* a longer one would be converted for nothing */
 	if (len > LETTERS_MAX * MAX_MULTIBYTE_CHAR_LEN)
 		len = pg_mbcliplen(s, len, LETTERS_MAX * MAX_MULTIBYTE_CHAR_LEN);
 	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
 		utf8 = pg_server_to_any(s, len, PG_UTF8);
-	text.c = letters;
-	text.capital = capitals;
-	text.n = Decode(utf8, utf8 + (utf8 == s ? len : (int) strlen(utf8)), letters, capitals, LETTERS_MAX);
-	memset(letters + text.n, 0, LETTERS_AHEAD * sizeof(uint32));
+	text = LettersOfUtf8(utf8, utf8 == s ? len : (int) strlen(utf8));
 	if (utf8 != s)
 		pfree(utf8);
 	return text;

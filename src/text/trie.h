@@ -24,6 +24,9 @@ typedef struct Letters
 /* The folded characters of a text in the database's encoding, the first LETTERS_MAX; good until the next call */
 extern Letters LettersOf(const char *s, int len);
 
+/* The same of a text in UTF-8 */
+extern Letters LettersOfUtf8(const char *utf8, int len);
+
 /* The part of the original that characters from..to-1 are; memory: the current context */
 extern text *LettersEvidence(const char *s, int len, int from, int to);
 

@@ -51,13 +51,18 @@ cmp_ok($m{$_}{calibration_error}, '<=', .08, "$_, calibration error") for sort k
 
 load('waimai', 'label text, text text', 'sentiment/waimai_zh.csv');
 load('vader', 'id text, valence float8, text text', 'sentiment/vader_amazon_en.csv');
-# a random fifth, by the seed; equal texts are on the same side. The floors leave room for three standard deviations of so small a sample
+# a random fifth, by the seed, and of the small set a half that is always the same; equal texts are on the same side. The floors of a fifth leave room
+# for three standard deviations of so small samples
 my $fifth = "('x' || left(md5(text || '$seed'), 7))::bit(28)::int % 5 = 0";
+my $half = "('x' || left(md5(text), 7))::bit(28)::int % 2 = 0";
+my $review = "SELECT text, CASE label WHEN '1' THEN 'positive' ELSE 'negative' END AS label FROM waimai WHERE";
 my $mood = "SELECT text, CASE WHEN valence >= 0.2 THEN 'positive' WHEN valence <= -0.2 THEN 'negative' ELSE 'neutral' END AS label FROM vader WHERE";
-my $w = metrics('waimai', "SELECT text, label FROM waimai WHERE NOT $fifth", "SELECT text, label FROM waimai WHERE $fifth");
+my $w = metrics('waimai', "$review NOT $fifth", "$review $fifth");
+my $h = metrics('half_mood', "$mood NOT $half", "$mood $half");
 my $v = metrics('mood', "$mood NOT $fifth", "$mood $fifth");
-cmp_ok($w->{accuracy}, '>=', .875, "waimai, accuracy on a random fifth, seed $seed");
-cmp_ok($v->{accuracy}, '>=', .60, "reviews in three classes, accuracy on a random fifth, seed $seed");
+cmp_ok($w->{accuracy}, '>=', .88, "waimai, accuracy on a random fifth, seed $seed");
+cmp_ok($h->{accuracy}, '>=', .70, "reviews in three classes, accuracy on a half of them");
+cmp_ok($v->{accuracy}, '>=', .65, "reviews in three classes, accuracy on a random fifth, seed $seed");
 is($node->safe_psql('postgres', q{SELECT revops.sentiment_score('mood', 'this is a great product, works perfectly') > 0, revops.sentiment_score('mood', 'terrible, it broke and is useless') < 0}),
 	't|t', 'sentiment has its sign');
 
