@@ -1,14 +1,10 @@
 #!/bin/bash
-# make check-upgrade: moves a database from PostgreSQL 15 to 17 (TO=18: to 18) in a throw-away root file system, a Debian release that has
-# the new version, with Debian 12's packages of the old one beside it; moves.sh is what is tested.
+# make check-upgrade: moves a database from PostgreSQL 15 to 17 in a throw-away root file system: trixie, which has the new version, with
+# Debian 12's packages of the old one beside it; moves.sh is what is tested.
 set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 need_root
-case ${TO:-17} in
-	17) suite=trixie ;;
-	18) suite=sid ;;
-	*) die "TO is 17 or 18." ;;
-esac
+suite=trixie new=17
 
 if ! installed mmdebstrap; then
 	say "Installing mmdebstrap ..."
@@ -24,7 +20,6 @@ mirror=${MIRROR:-${mirror:-http://deb.debian.org/debian}}
 base=$(mktemp -d "${TMPDIR:-/var/tmp}/pg_revops_upgrade.XXXXXX")
 trap 'rm -rf --one-file-system "$base"' EXIT
 rootfs=$base/root
-new=${TO:-17}
 say "== $suite with PostgreSQL 15 and $new: making a root file system ..."
 # The server's headers are unpacked without what they depend on, which is two releases of clang. Debian 12's vectorscan goes aside, for
 # the old server: patterns that were compiled by another version of the library arrive at the new one.

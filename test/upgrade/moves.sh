@@ -161,7 +161,7 @@ by_hand() {
 
 # by_worker PORT: wait until the workers have left nothing
 by_worker() {
-	for _ in $(seq 1 300); do
+	for _ in $(seq 1 900); do
 		[ "$(q "$1" sales -c "SELECT coalesce(sum(s.backlog + s.repairs), 0) + count(*) FILTER (WHERE l.epoch <> revops.stream_epoch() OR l.target IS NOT NULL) + (SELECT count(*) FROM revops.attachment_change)
 			+ (SELECT count(*) FROM revops.moment_state WHERE due_at <= revops.now()) + (SELECT count(*) FROM revops.escalation WHERE fired_at IS NULL AND stopped_at IS NULL AND due_at <= revops.now())
 			FROM revops.stream_status s JOIN revops.stream_lane l USING (lane)")" != 0 ] || return 0
@@ -275,7 +275,7 @@ for name in copied linked; do
 		# the workers begin by themselves, in both databases
 		q 5004 postgres -c "ALTER DATABASE sales SET revops.as_of = '$at_b'" -c 'ALTER SYSTEM SET revops.worker = on' -c 'SELECT pg_reload_conf()' -o /dev/null
 		by_worker 5004
-		for _ in $(seq 1 150); do [ "$(q 5004 lab -c 'SELECT events FROM revops.stream_lane')" != 42 ] || break; sleep 0.2; done
+		for _ in $(seq 1 900); do [ "$(q 5004 lab -c 'SELECT events FROM revops.stream_lane')" != 42 ] || break; sleep 0.2; done
 		is "$(q 5004 lab -c 'SELECT (SELECT events FROM revops.stream_lane), count(*), count(DISTINCT subject) FROM revops.moment')" "42|42|30" "$name: the other database too goes on by itself"
 		later $name 5004 by_worker
 	else
