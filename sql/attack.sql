@@ -422,7 +422,7 @@ DO $$ BEGIN PERFORM revops.drop_rule(r.rule) FROM revops.rule r WHERE r.rule LIK
 SELECT revops.drop_signal('attack');
 SELECT revops.publish_intents() IS NOT NULL AS published;
 TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.task, revops.task_plan, revops.escalation, revops.stream_lane, revops.event_intent, revops.field_suggestion,
-    revops.account, revops.person, revops.opportunity, revops.stage_history, revops.stage_state, revops.stage_request, revops.service, revops.service_week, revops.account_profile, revops.rejected_event, revops.calibration CASCADE;
+    revops.account, revops.person, revops.opportunity, revops.stage_history, revops.stage_state, revops.stage_request, revops.stage_confirmation, revops.service, revops.service_week, revops.account_profile, revops.rejected_event, revops.calibration CASCADE;
 DELETE FROM revops.playbook p WHERE p.playbook LIKE 'attack%' OR p.playbook IN (SELECT name FROM attack_names);
 DELETE FROM revops.pipeline p WHERE p.pipeline LIKE 'attack%' OR p.pipeline IN (SELECT name FROM attack_names);
 DELETE FROM revops.model m WHERE m.model = 'attack' OR m.model IN (SELECT v || name FROM attack_names, unnest('{"",p,q}'::text[]) v);
