@@ -68,6 +68,19 @@ SELECT revops.train('fruit', 'classify', 'SELECT text, label FROM example', opti
 SELECT revops.train('fruit', 'classify', 'SELECT text, label FROM example', options => '{"folds": 21}');
 -- a label that one word tells for certain is found in every fold
 WITH fold AS (SELECT (metrics -> 'by_label' -> 'pear' ->> 'recall')::float8 AS recall FROM revops.model_version WHERE model = 'fruit' AND version = 2) SELECT recall = 1 AS pears_are_certain FROM fold;
+-- the condition: the event's property, else how its body feels by the word lists, whatever model there is
+SELECT revops.train('sentiment', 'classify', $$SELECT 'terrible ' || i || ' is fine' AS text, 'positive' AS label FROM generate_series(1, 30) i UNION ALL
+    SELECT 'grum ' || i || ' is so', 'negative' FROM generate_series(1, 30) i$$);
+TRUNCATE revops.event, revops.intent_state, revops.stream_lane;
+SET revops.as_of = '2026-03-20 12:00+00';
+SELECT count(revops.put_signal(s, s, 1, d::json)) FROM (VALUES ('sad', '{"sentiment": {"lt": -0.3}}'), ('even', '{"sentiment": 0}'), ('felt', '{"sentiment": {"exists": true}}')) v (s, d);
+SELECT count(revops.track(kind => 'message', person => p, body => b, properties => j::jsonb, occurred_at => '2026-03-20 11:00+00')) FROM (VALUES
+    ('body', 'terrible', NULL), ('other', 'terrible', '{"a": 1}'), ('null', 'terrible', '{"sentiment": null}'), ('said', 'terrible', '{"sentiment": 0.5}'), ('text', 'terrible', '{"sentiment": "bad"}'),
+    ('plain', 'see you at nine', NULL), ('none', NULL, NULL), ('sum', NULL, '{"sentiment": -0.9}')) v (p, b, j);
+SELECT revops.process();
+SELECT intent, array_agg(subject ORDER BY subject) FROM revops.intent_state WHERE subject_kind = 'person' GROUP BY intent ORDER BY intent;
+SELECT count(revops.drop_signal(s)) FROM unnest(ARRAY['sad', 'even', 'felt']) s;
+TRUNCATE revops.intent_state, revops.signal;
 TRUNCATE revops.event, revops.event_intent, revops.model, revops.model_version, revops.intent_publication, revops.stream_lane;
 TRUNCATE revops.person, revops.account CASCADE;
 DELETE FROM revops.intent;

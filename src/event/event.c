@@ -171,6 +171,7 @@ RowStr(HeapTuple tup, TupleDesc desc, int i)
 
 static bool wanted_intents = false;
 EventReader event_reader = NULL;
+EventFeeler event_feeler = NULL;
 
 void
 EventIntentsWant(void)

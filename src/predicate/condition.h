@@ -43,6 +43,7 @@ typedef struct Target
 	SubjectKind owner;			/* FIELD_ATTRIBUTE: whose */
 	bool		nested;			/* FIELD_ATTRIBUTE: one of its properties */
 	bool		detected;		/* FIELD_PROPERTY: what the event's body shows counts like its property */
+	bool		felt;			/* FIELD_PROPERTY: where it is absent, how the body feels */
 	Str			name;			/* FIELD_ATTRIBUTE, FIELD_PROPERTY */
 } Target;
 

@@ -105,7 +105,7 @@ LeafAnchors(const Condition *leaf)
 	AnchorRank	one = target->field == FIELD_KIND ? RANK_KIND : target->field == FIELD_CHANNEL ? RANK_CHANNEL :
 		target->field == FIELD_SIDE ? RANK_SIDE : RANK_ONE;
 
-	if (target->field <= FIELD_REP || (json && IndexableName(target->name)))
+	if (target->field <= FIELD_REP || (json && !target->felt && IndexableName(target->name)))
 	{
 		set.anchors = palloc(Max(leaf->n, 1) * sizeof(PredicateAnchor));
 		if (leaf->test == TEST_IN)

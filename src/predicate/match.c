@@ -4,6 +4,8 @@
  */
 #include "predicate/condition.h"
 
+#include <math.h>
+
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -15,6 +17,7 @@ typedef struct Look
 	const Event *e;
 	Jsonb	   *properties;
 	text	   *body;
+	Datum		feeling;		/* numeric; 0: not asked yet */
 } Look;
 
 /* Bytes of the character at p */
@@ -240,12 +243,38 @@ AttributePasses(const Condition *leaf, const Event *e)
 	return PropertyFind(container, leaf->target.name, &value) && JsonbPasses(leaf, &value);
 }
 
+/* The body, unpacked once */
+static Str
+BodyText(Look *look)
+{
+	if (look->body == NULL)
+		look->body = DatumGetTextPP(look->e->body);
+	return (Str) {VARDATA_ANY(look->body), VARSIZE_ANY_EXHDR(look->body)};
+}
+
+/* How the body feels passes; to four digits, so that a bound means what it says */
+static bool
+FeelingPasses(const Condition *leaf, Look *look)
+{
+	JsonbValue	value = {.type = jbvNumeric};
+
+	if (look->e->body == (Datum) 0 || event_feeler == NULL)
+		return false;
+	if (look->feeling == (Datum) 0)
+	{
+		Str			body = BodyText(look);
+
+		look->feeling = DirectFunctionCall1(float8_numeric, Float8GetDatum(rint(event_feeler(body.data, body.len) * 10000) / 10000));
+	}
+	value.val.numeric = DatumGetNumeric(look->feeling);
+	return JsonbPasses(leaf, &value);
+}
+
 static bool
 LeafPasses(const Condition *leaf, Look *look)
 {
 	const Event *e = look->e;
 	JsonbValue	value;
-	Str			s;
 
 	switch (leaf->target.field)
 	{
@@ -258,21 +287,20 @@ LeafPasses(const Condition *leaf, Look *look)
 		case FIELD_PROPERTY:
 			if (leaf->target.detected && DetectedPasses(leaf, e))
 				return true;
-			if (e->properties == (Datum) 0)
-				return false;
-			if (look->properties == NULL)
-				look->properties = DatumGetJsonbP(e->properties);
-			return PropertyFind(&look->properties->root, leaf->target.name, &value) && JsonbPasses(leaf, &value);
+			if (e->properties != (Datum) 0)
+			{
+				if (look->properties == NULL)
+					look->properties = DatumGetJsonbP(e->properties);
+				if (PropertyFind(&look->properties->root, leaf->target.name, &value))
+					return JsonbPasses(leaf, &value);
+			}
+			return leaf->target.felt && FeelingPasses(leaf, look);
 		case FIELD_BODY:
 			if (e->body == (Datum) 0)
 				return false;
 			if (leaf->test == TEST_EXISTS)
 				return true;
-			if (look->body == NULL)
-				look->body = DatumGetTextPP(e->body);
-			s.data = VARDATA_ANY(look->body);
-			s.len = VARSIZE_ANY_EXHDR(look->body);
-			return StringPasses(leaf, s);
+			return StringPasses(leaf, BodyText(look));
 		default:
 			return StringPasses(leaf, EventText(e, leaf->target.field));
 	}
@@ -303,12 +331,14 @@ ConditionPasses(const Condition *node, Look *look)
 bool
 PredicateMatches(const Predicate *pred, const Event *e)
 {
-	Look		look = {e, NULL, NULL};
+	Look		look = {e};
 	bool		r = ConditionPasses(pred->root, &look);
 
 	if (look.properties != NULL && look.properties != (Jsonb *) DatumGetPointer(e->properties))
 		pfree(look.properties);
 	if (look.body != NULL && look.body != (text *) DatumGetPointer(e->body))
 		pfree(look.body);
+	if (look.feeling != (Datum) 0)
+		pfree(DatumGetPointer(look.feeling));
 	return r;
 }

@@ -423,6 +423,7 @@ TargetNamed(Compiler *c, const char *key, const char *path)
 		target.class = *key == 'i' ? CLASS_TEXT : CLASS_NUMBER;
 		target.name = StrFrom(*key == 'i' ? INTENTS_PROPERTY : "sentiment");
 		target.detected = *key == 'i';
+		target.felt = *key == 's';
 		if (target.detected)
 			EventIntentsWant();
 	}

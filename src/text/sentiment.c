@@ -6,6 +6,7 @@
  * before it in its clause; what stands before a "but" counts less than what follows; a question counts half. The sum s becomes
  * s / sqrt(s^2 + a), as in VADER (Hutto and Gilbert, ICWSM 2014). A deployed model named "sentiment" answers in its place.
  */
+#include "text/text.h"
 #include "text/trie.h"
 
 #include "access/xact.h"
@@ -290,6 +291,15 @@ OwnModel(void)
 	if (IsolationUsesXactSnapshot())
 		model_known = false;
 	return there;
+}
+
+/* By the lexicon, whatever model there is: what conditions ask for must be the same when a subject is replayed */
+double
+TextFeeling(const char *body, int len)
+{
+	Letters		letters = LettersOf(body, len);
+
+	return Feeling(Words(TONGUE_ANY), &letters);
 }
 
 /* sentiment(body text, lang text): -1 to 1 */

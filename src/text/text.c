@@ -855,5 +855,6 @@ void
 TextInit(void)
 {
 	event_reader = ReadEvent;
+	event_feeler = TextFeeling;
 	SentimentInit();
 }

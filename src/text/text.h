@@ -10,6 +10,9 @@
 extern void SentimentInit(void);
 extern void TextInit(void);
 
+/* How a text feels by the lexicon, -1 to 1 (sentiment.c) */
+extern double TextFeeling(const char *body, int len);
+
 /*
  * Fill in the intents that the event's body shows, by the patterns that were published for its time, where this lane writes them or a condition
  * looks at them. Memory: the current context. SPI must be connected.

@@ -230,6 +230,8 @@ def make_template():
     if not psql('postgres', "SELECT 1 FROM pg_database WHERE datname = '%s'" % TEMPLATE):
         psql('postgres', 'CREATE DATABASE %s' % TEMPLATE)
         psql(TEMPLATE, 'CREATE EXTENSION pg_revops')
+    for body in random_rules.BODIES:
+        oracle.FEELINGS[body] = float(psql(TEMPLATE, 'SELECT round(revops.sentiment(%s)::numeric, 4)' % literal(body)))
 
 
 def make(database, template):
@@ -431,6 +433,7 @@ def finish(directory):
     with open(os.path.join(directory, 'state.json')) as f:
         state = json.load(f)
     a = argparse.Namespace(**state['a'])
+    make_template()
     for number in state['rounds'] if 'restart' in state['ways'] else []:
         made = random_rules.make_round(a.seed, number, a.rules, a.streams, a.parts.split(','), a.events)
         if a.accepted:

@@ -69,6 +69,12 @@ class Conditions(unittest.TestCase):
         self.assertTrue(self.meets({'intent': 'delivery'}, {'properties': {'intents': 'delivery'}}))
         self.assertTrue(self.meets({'sentiment': {'lte': -0.5}}, both))
 
+    def test_feelings(self):
+        oracle.FEELINGS['bad'] = -0.4
+        self.assertTrue(self.meets({'sentiment': -0.4}, {'body': 'bad'}))
+        self.assertTrue(self.meets({'sentiment': 1}, {'body': 'bad', 'properties': {'sentiment': 1}}))
+        self.assertFalse(self.meets({'sentiment': {'exists': True}}, {'properties': {'n': 1}}))
+
     def test_combined(self):
         self.assertTrue(self.meets({'kind': 'view', 'any': [{'kind': 'x'}, {'all': [{'side': 'customer'}]}], 'not': {'kind': 'x'}}))
         self.assertFalse(self.meets({'kind': 'view', 'not': {'side': 'customer'}}))
