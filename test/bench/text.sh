@@ -65,10 +65,10 @@ done
 a=$(median "${without[@]}") b=$(median "${own[@]}") c=$(median "${shared[@]}")
 row "The stream's rate with a body in each event, of that without" "$(ratio "$a" "$b") ($n events: $b s / $a s of CPU)" ">= 0.5" "$(ratio "$a" "$b")" ">=" 0.5
 row "The same, $(sql -c "SELECT count(DISTINCT body) FROM bench.example") bodies that events share" "$(ratio "$a" "$c") ($c s)" - 0
-sql -c "SELECT revops.train('bench', 'classify', 'SELECT body AS text, intent AS label FROM revops.intent_example WHERE positive')" -c "SELECT revops.use_model('bench')" >/dev/null
+sql -c "SELECT bench.reset()" -c "SELECT revops.train('bench', 'classify', 'SELECT body AS text, intent AS label FROM revops.intent_example WHERE positive')" -c "SELECT revops.use_model('bench')" >/dev/null
 for ((i = 1; i <= rounds; i++)); do model+=("$(text_stream own)"); done
 d=$(median "${model[@]}")
 row "The same with a body of its own in each and a model of $(sql -c "SELECT cardinality(labels) FROM revops.model_version WHERE model = 'bench'") labels in use" "$(ratio "$a" "$d") ($d s)" - 0
-sql -c "DELETE FROM revops.model WHERE model = 'bench'" >/dev/null
+sql -c "DELETE FROM revops.model WHERE model = 'bench'" -c "DELETE FROM revops.model_version WHERE model = 'bench'" >/dev/null
 sql -c "SELECT bench.reset()" -c "TRUNCATE revops.event_intent, revops.intent_publication" -c "DROP TABLE bench.example, bench.message, bench.alternation" \
 	-c "SELECT count(revops.drop_intent(intent)) FROM revops.intent_pack" -c "CALL bench.worker(true)" >/dev/null

@@ -67,7 +67,10 @@ my $feed = qq{
 			ELSE chr(128 + (random() * 55000)::int) END, '') FROM generate_series(1, 12) WHERE n > 0) END AS body
 	FROM generate_series(1, 2000) n;
 	INSERT INTO feed VALUES (gen_random_uuid(), 'long', '2026-03-01 10:00Z', repeat('x', 1000000) || '贵'),
-		(gen_random_uuid(), 'long', '2026-03-01 10:10Z', repeat('贵', 349000)), (gen_random_uuid(), 'long', '2026-03-01 10:20Z', repeat('𠀀不贵x', 300000))};
+		(gen_random_uuid(), 'long', '2026-03-01 10:10Z', repeat('贵', 349000)), (gen_random_uuid(), 'long', '2026-03-01 10:20Z', repeat('𠀀不贵x', 300000));
+	-- texts that many send
+	INSERT INTO feed SELECT gen_random_uuid(), 'p' || n % 23, timestamptz '2026-03-01 09:00Z' + random() * interval '2 days',
+		(ARRAY['太贵了', '不贵', 'x12y', '贵 𠀀', 'ok', repeat('x12y贵 ', 200)])[1 + n % 6] FROM generate_series(1, 600) n};
 sql("SET revops.as_of = '2026-03-04 09:00Z'; $feed");
 my $results = q{SELECT md5(string_agg(r, E'\n' ORDER BY r COLLATE "C")) FROM (
 	SELECT format('%s %s %s %s %s', event_id, intent, confidence, span, evidence) FROM revops.event_intent
@@ -96,6 +99,13 @@ cmp_ok(sql('SELECT count(*) FROM revops.moment'), '>', 10, 'and there are moment
 sql('SELECT revops.rebuild_scores(); SELECT revops.process()');
 is((keys %seen)[0], sql($results), 'and when the scores are computed anew');
 is(sql(q{SELECT count(*) > 0 AND bool_and(length(evidence) <= 200) FROM revops.event_intent WHERE intent = 'dear'}), 't', 'evidence is short');
+
+# a trigger of one's own on the rows sees each of them
+sql(q{CREATE TABLE heard (intent text); CREATE FUNCTION heard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.heard VALUES (new.intent); RETURN NULL; END $$;
+	CREATE TRIGGER heard AFTER INSERT ON revops.event_intent FOR EACH ROW EXECUTE FUNCTION heard()});
+sql(q{SET revops.as_of = '2026-03-04 09:30Z'; SELECT revops.track('message', person => 'h', body => '贵 贵'), revops.track('message', person => 'h', body => '贵'); SELECT revops.process()});
+is(sql(q{SELECT count(*), min(intent) FROM heard}), '2|dear', 'a trigger sees each row');
+sql('DROP TRIGGER heard ON revops.event_intent; DROP FUNCTION heard(); DROP TABLE heard');
 
 # a publication is used by the next statement of a backend that has looked before
 is(sql(q{SET revops.as_of = '2027-01-01'; SELECT revops.intents_of('this is sesame');
