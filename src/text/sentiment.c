@@ -299,7 +299,7 @@ TextFeeling(const char *body, int len)
 {
 	Letters		letters = LettersOf(body, len);
 
-	return Feeling(Words(TONGUE_ANY), &letters);
+	return Feeling(Words(TONGUE_ANY), &letters, NULL);
 }
 
 /* sentiment(body text, lang text): -1 to 1 */
