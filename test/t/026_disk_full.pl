@@ -150,6 +150,29 @@ SKIP:
 	}
 	# of what the process has now, so much more; the soft limit only, which may be raised again
 	limited('memory', 4000, sub { my ($pid) = @_; slurp_file("/proc/$pid/statm") =~ /^(\d+)/; return '--as=' . ($1 * 4096 + 2 * 1024 * 1024) . ':'; }, 'out of memory');
+
+	# a session with little memory and large inputs: each statement fails with an error of its own, and the session goes on
+	my $session = $node->background_psql('live', on_error_stop => 0);
+	$session->query_safe('SELECT revops.now()');
+	my $backend = $session->query_safe('SELECT pg_backend_pid()');
+	$backend =~ s/\D//g;
+	slurp_file("/proc/$backend/statm") =~ /^(\d+)/;
+	system('prlimit', '--pid', $backend, '--as=' . ($1 * 4096 + 12 * 1024 * 1024) . ':') == 0 or die 'prlimit';
+	for my $try (
+		[train => q{SELECT revops.train('large', 'classify', 'SELECT md5(n::text) || '' '' || md5((n * 7)::text) || '' word'' || n % 50 AS text, ''l'' || n % 20 AS label FROM generate_series(1, 40000) n')}],
+		[predict => q{SELECT revops.train('large', 'predict', 'SELECT n % 7 + n * 7919 % 13 > 9 AS label, n % 7 AS x, md5((n % 300)::text) AS y, n * 1.5 AS z, random() AS u FROM generate_series(1, 200000) n')}],
+		[assignment => q{SELECT count(*) FROM revops.optimal_assignment('SELECT t AS task, u AS unit, hashint4(t * 1000 + u) AS benefit FROM generate_series(1, 1000) t, generate_series(1, 1000) u')}],
+		[analysis => q{SELECT revops.window_funnel('1 hour', now() + n * interval '1 second', n % 2 = 0, n % 3 = 0) FROM generate_series(1, 3000000) n}],
+		[stages => q{SELECT count(*) FROM revops.infer_stages('none', (SELECT array_agg('s' || n) FROM generate_series(1, 2000000) n), (SELECT array_agg('2026-01-01'::timestamptz + n * interval '1 s') FROM generate_series(1, 2000000) n))}],
+		[batch => q{SELECT accepted FROM revops.track_batch((SELECT jsonb_agg(jsonb_build_object('kind', 'x', 'person', 'p' || n, 'body', repeat('word ', 50))) FROM generate_series(1, 40000) n))}])
+	{
+		my ($what, $statement) = @$try;
+		$session->{stderr} = '';
+		$session->query("\\set VERBOSITY verbose\n$statement;");
+		like($session->{stderr}, qr/ERROR:\s+53200/, "$what: out of memory is an error");
+		is($session->query('SELECT pg_backend_pid()'), $backend, 'and the session goes on');
+	}
+	$session->quit;
 }
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|segfault|signal 11|signal 6/, 'no crash');
 $node->stop;
