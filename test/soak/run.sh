@@ -3,7 +3,7 @@
 # SOAK_MINUTES: how long; SOAK_PAUSE: seconds between two rounds of the load; SOAK_BOUND: kB by which private memory may grow after warm-up.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-minutes=${SOAK_MINUTES:-30} pause=${SOAK_PAUSE:-1} bound=${SOAK_BOUND:-4096} samples=${SOAK_SAMPLES:-$(mktemp)}
+minutes=${SOAK_MINUTES:-30} pause=${SOAK_PAUSE:-1} bound=${SOAK_BOUND:-8192} samples=${SOAK_SAMPLES:-$(mktemp)}
 psql -Xqc 'CREATE DATABASE soak'
 export PGDATABASE=soak PGOPTIONS='-c client_min_messages=error'
 psql -Xqv ON_ERROR_STOP=1 -c 'CREATE EXTENSION pg_revops' -f "$here/../../docs/reference/sample.sql" -f "$here/../sqlsmith.sql" -f "$here/setup.sql" >/dev/null
