@@ -1,7 +1,12 @@
 -- ways around what one may see, and names that try to be SQL
+SET client_min_messages = warning;
+DROP DATABASE IF EXISTS revops_attack;
+CREATE DATABASE revops_attack;
+\c revops_attack
+SET client_min_messages = warning;
+CREATE EXTENSION pg_revops;
 -- by hand: no worker may be quicker
 DO $$ BEGIN PERFORM revops.stop_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;
-TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.task, revops.task_plan, revops.escalation, revops.stream_lane;
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SET timezone = 'UTC';
@@ -416,26 +421,8 @@ SELECT count(*) AS open FROM revops.event_partitions() p WHERE p.since > '2030-0
 ALTER DEFAULT PRIVILEGES IN SCHEMA revops REVOKE ALL ON TABLES FROM PUBLIC;
 DROP TABLE revops.event_20310101;
 
-
--- (names are not all that is left)
-DO $$ BEGIN PERFORM revops.drop_rule(r.rule) FROM revops.rule r WHERE r.rule LIKE 'attack%'; PERFORM revops.drop_intent(i.intent) FROM revops.intent i WHERE i.intent = 'attack_words'; END $$;
-SELECT revops.drop_signal('attack');
-SELECT revops.publish_intents() IS NOT NULL AS published;
-TRUNCATE revops.event, revops.intent_state, revops.moment, revops.moment_state, revops.task, revops.task_plan, revops.escalation, revops.stream_lane, revops.event_intent, revops.field_suggestion,
-    revops.account, revops.person, revops.opportunity, revops.stage_history, revops.stage_state, revops.stage_request, revops.stage_confirmation, revops.service, revops.service_week, revops.account_profile, revops.rejected_event, revops.calibration CASCADE;
-DELETE FROM revops.playbook p WHERE p.playbook LIKE 'attack%' OR p.playbook IN (SELECT name FROM attack_names);
-DELETE FROM revops.pipeline p WHERE p.pipeline LIKE 'attack%' OR p.pipeline IN (SELECT name FROM attack_names);
-DELETE FROM revops.model m WHERE m.model = 'attack' OR m.model IN (SELECT v || name FROM attack_names, unnest('{"",p,q}'::text[]) v);
-DELETE FROM revops.calendar c WHERE c.calendar = 'attack' OR c.calendar IN (SELECT name FROM attack_names);
-DELETE FROM revops.proposal;
-DELETE FROM revops.rep r WHERE r.rep LIKE 'attack%' OR r.rep IN (SELECT name FROM attack_names);
-DELETE FROM revops.unit u WHERE u.unit LIKE 'attack%' OR u.unit IN (SELECT name FROM attack_names);
-DELETE FROM revops.model_trial;
-SET client_min_messages = error;
-DROP SCHEMA attack CASCADE;
-DROP TABLE attack_names, attack_statements, attack_won;
-DROP SEQUENCE attack_wins;
-DROP FUNCTION attack_name, attack_attach;
-DROP PROCEDURE attack_names;
+-- the whole leaves with its database
+\c postgres
+SET client_min_messages = warning;
+DROP DATABASE revops_attack;
 DROP ROLE attack_rep, attack_other, attack_admin, attack_renamed;
-DO $$ BEGIN PERFORM revops.start_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$;
