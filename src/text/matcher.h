@@ -49,6 +49,8 @@ typedef struct TextPattern
 	bool		spelt;			/* a regular expression that literals stand for */
 	uint64		look;			/* of those, the last look that found it ... */
 	int			hits;			/* ... and how often */
+	uint64		half_look;		/* of one with a word near it, the last look that found a half ... */
+	int			halves;			/* ... and which: bits */
 	double		weight;
 } TextPattern;
 

@@ -7,7 +7,6 @@
  */
 #include "text/pattern.h"
 
-#include "lib/stringinfo.h"
 #include "text/fold.h"
 
 #define MAX_GROUPS	50
@@ -63,9 +62,17 @@ SkipClass(RegexScan *s)
 		s->p++;
 }
 
-/* The most that {m}, {m,} or {m,n} at p repeats; 0: it is none. *after is behind it. */
-static int
-Repeats(const char *p, const char *end, const char **after)
+const char *
+PatternClassEnd(const char *p, const char *end)
+{
+	RegexScan	s = {p, end, 0, NULL, NULL};
+
+	SkipClass(&s);
+	return s.p;
+}
+
+int
+PatternRepeats(const char *p, const char *end, const char **after)
 {
 	int			n[2] = {0, 0};
 	int			k = 0;
@@ -127,7 +134,7 @@ Measure(RegexScan *s)
 			const char *after = s->p + 1;
 			int			times = 1;
 
-			if (*s->p == '{' && (times = Repeats(s->p, s->end, &after)) == 0)
+			if (*s->p == '{' && (times = PatternRepeats(s->p, s->end, &after)) == 0)
 				break;
 			one = (int) Min((int64) one * times, TEXT_MAX_STATES + 1);
 			if (one > TEXT_MAX_STATES)
@@ -255,7 +262,7 @@ SequenceNeeds(RegexScan *s)
 		{
 			const char *after = s->p + 1;
 
-			if (*s->p == '{' && Repeats(s->p, s->end, &after) == 0)
+			if (*s->p == '{' && PatternRepeats(s->p, s->end, &after) == 0)
 				break;
 			/* it may be there no time */
 			if (*s->p != '+')
@@ -267,6 +274,19 @@ SequenceNeeds(RegexScan *s)
 			s->p++;
 	}
 	return all & needs;
+}
+
+bool
+PatternIsPlain(const char *folded)
+{
+	for (const char *p = folded; *p; p++)
+	{
+		if (*p == '(' && p[1] == '?' && p[2] != ':')
+			return false;
+		if (*p == '\\' && (*++p == '\0' || strchr("bBdDsSwW.,?*+()[]{}|$^-/", *p) == NULL))
+			return false;
+	}
+	return true;
 }
 
 int
@@ -281,40 +301,29 @@ PatternNeeds(PatternKind kind, const char *folded)
 			needs |= CharacterNeeds(p);
 		return needs;
 	}
-	/* escapes with names and codes, and flags, which may mean anything, make it need nothing */
-	for (const char *p = folded; *p; p++)
-		if ((*p == '(' && p[1] == '?' && p[2] != ':') || (*p == '\\' && strchr("bBdDsSwW.,?*+()[]{}|$^-/", p[1]) == NULL))
-			return 0;
-		else if (*p == '\\')
-			p++;
+	if (!PatternIsPlain(folded))
+		return 0;
 	needs = SequenceNeeds(&s);
 	return s.p < s.end || s.fault != NULL ? 0 : needs;
 }
 
 char *
-PatternExpression(PatternKind kind, const char *folded, bool border, int *len)
+PatternPacked(const char *folded)
 {
-	StringInfoData s;
+	char	   *packed = palloc(strlen(folded) + 1);
+	int			n = 0;
 
-	initStringInfo(&s);
-	*len = -1;
-	if (kind == PATTERN_LITERAL)
-	{
-		*len = (int) strlen(folded);
-		for (const char *p = folded; *p; p++)
-		{
-			/* any number of spaces and line ends between words: texts have one there too when literals are looked for */
-			while (*p == ' ' && p[1] == ' ')
-			{
-				p++;
-				(*len)--;
-			}
-			appendStringInfo(&s, "\\x%02x", (unsigned char) *p);
-		}
-	}
-	else
-		appendStringInfo(&s, border ? "(?:[^0-9A-Za-z_]|[0-9A-Za-z_]\\b)(?:%s)" : "(?:.|\n)(?:%s)", folded);
-	return s.data;
+	for (const char *p = folded; *p; p++)
+		if (*p != ' ' || p[1] != ' ')
+			packed[n++] = *p;
+	packed[n] = '\0';
+	return packed;
+}
+
+char *
+PatternLed(const char *folded, bool border)
+{
+	return psprintf(border ? "(?:[^0-9A-Za-z_]|[0-9A-Za-z_]\\b)(?:%s)" : "(?:.|\n)(?:%s)", folded);
 }
 
 const char *

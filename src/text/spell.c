@@ -14,12 +14,6 @@
 #define MAX_DEPTH		50
 #define MIN_SPELT		3		/* bytes; shorter ones hit too often */
 
-typedef struct Texts
-{
-	int			n;
-	Str			s[TEXT_MAX_SPELT];
-} Texts;
-
 typedef struct Spelling
 {
 	const char *p;
@@ -29,8 +23,8 @@ typedef struct Spelling
 
 static bool Alternatives(Spelling *s, Texts *out);
 
-static bool
-Add(Texts *to, const char *data, int len)
+bool
+TextsAdd(Texts *to, const char *data, int len)
 {
 	for (int i = 0; i < to->n; i++)
 		if (to->s[i].len == len && memcmp(to->s[i].data, data, len) == 0)
@@ -41,9 +35,8 @@ Add(Texts *to, const char *data, int len)
 	return true;
 }
 
-/* Every text of a followed by every one of b, into a */
-static bool
-Follow(Texts *a, const Texts *b)
+bool
+TextsFollow(Texts *a, const Texts *b)
 {
 	Texts		was = *a;
 
@@ -57,7 +50,7 @@ Follow(Texts *a, const Texts *b)
 			memcpy(joined, was.s[i].data, was.s[i].len);
 			memcpy(joined + was.s[i].len, b->s[k].data, b->s[k].len);
 			joined[len] = '\0';
-			if (!Add(a, joined, len))
+			if (!TextsAdd(a, joined, len))
 				return false;
 		}
 	return true;
@@ -69,7 +62,7 @@ Character(Spelling *s, Texts *out)
 {
 	int			len = Utf8Length(s->p, s->end);
 
-	if ((unsigned char) *s->p < ' ' || *s->p == 0x7F || (len == 1 && (unsigned char) *s->p >= 0x80) || !Add(out, s->p, len))
+	if ((unsigned char) *s->p < ' ' || *s->p == 0x7F || (len == 1 && (unsigned char) *s->p >= 0x80) || !TextsAdd(out, s->p, len))
 		return false;
 	s->p += len;
 	return true;
@@ -121,15 +114,15 @@ Alternatives(Spelling *s, Texts *out)
 
 	out->n = 0;
 	one->n = 0;
-	Add(one, "", 0);
+	TextsAdd(one, "", 0);
 	while (fine && s->p < s->end && *s->p != ')')
 	{
 		if (*s->p == '|')
 		{
 			for (int i = 0; i < one->n && fine; i++)
-				fine = Add(out, one->s[i].data, one->s[i].len);
+				fine = TextsAdd(out, one->s[i].data, one->s[i].len);
 			one->n = 0;
-			Add(one, "", 0);
+			TextsAdd(one, "", 0);
 			s->p++;
 			continue;
 		}
@@ -138,12 +131,12 @@ Alternatives(Spelling *s, Texts *out)
 		if (fine && s->p < s->end && *s->p == '?')
 		{
 			s->p++;
-			fine = Add(part, "", 0);
+			fine = TextsAdd(part, "", 0);
 		}
-		fine = fine && (s->p >= s->end || strchr("?*+{", *s->p) == NULL) && Follow(one, part);
+		fine = fine && (s->p >= s->end || strchr("?*+{", *s->p) == NULL) && TextsFollow(one, part);
 	}
 	for (int i = 0; i < one->n && fine; i++)
-		fine = Add(out, one->s[i].data, one->s[i].len);
+		fine = TextsAdd(out, one->s[i].data, one->s[i].len);
 	s->depth--;
 	pfree(one);
 	pfree(part);

@@ -181,6 +181,76 @@ is($different, '', 'expressions of few texts find what they find as they are');
 cmp_ok($accepted, '>', 30, 'and are accepted');
 cmp_ok($shown, '>', 100, 'and find something');
 
+# most regular expressions are looked for only in texts that have their factors, and literals by our own code: the same is found where (?-x), which means
+# nothing, keeps an expression from having any, and where a literal is such an expression
+srand($seed);
+my @atoms = (@words, 'no', 'word', 'not', '贵了', 'ab ', '[^a]', '[a-c]', '\\\\b', '\\\\w', '.', '.?', '[^,。]{0,4}', 'x{1,2}', 'a+', '(?:no |not ){1,2}', '^', '$');
+sub any_regex
+{
+	my ($depth) = @_;
+	return join '', map {
+		my $r = rand;
+		my $part = $depth < 2 && $r < 0.35 ? '(?:' . join('|', map { any_regex($depth + 1) } 1 .. 1 + int rand 3) . ')' : $depth < 2 && $r < 0.4 ? '(' . any_regex($depth + 1) . ')' :
+			$atoms[ rand @atoms ];
+		my $again = rand;
+		$part =~ /[?*+}]$/ || $part =~ /^(?:\\\\b|\^|\$)$/ || $again > 0.3 ? $part : "(?:$part)" . ('?', '{0,2}', '{2}', '*')[ 4 * $again / 0.3 ];
+	} 1 .. 1 + int rand 5;
+}
+($accepted, $shown, $different) = (0, 0, '');
+for my $round (1 .. 4)
+{
+	my $same = '';
+	for my $n (1 .. 28)
+	{
+		my $lang = rand() < 0.4 ? '"lang": "zh", ' : '';
+		my $literal = $n % 4 == 0;
+		my @re = map { $literal ? join('', map { $words[ rand @words ] } 1 .. 2 + int rand 3) : any_regex(0) } 1 .. 2;
+		foreach my $form ('fast', 'whole')
+		{
+			my ($yes, $no) = map { s/'/''/gr } map {
+				$form eq 'fast' ? $_ : '(?-x)' . ($literal ? join('', map { / / ? ' +' : /[.-]/ ? "\\\\$_" : $_ } split //, s/ +/ /gr) : "(?:$_)") } @re;
+			my $kind = $literal && $form eq 'fast' ? 'include' : 'regex';
+			my $patterns = qq([{$lang"$kind": "$yes"}) . ($n % 3 ? sprintf(', {%s"%s": "%s"}', $lang, $kind eq 'include' ? 'exclude' : 'exclude_regex', $no) : '') . ']';
+			$same .= qq{DO \$x\$ BEGIN PERFORM revops.put_intent('$form$n', '{"threshold": 0, "patterns": $patterns}'); EXCEPTION WHEN OTHERS THEN NULL; END \$x\$;\n};
+		}
+	}
+	my @texts = map { join '', map { rand() < 0.2 ? ' ' x (1 + int rand 3) : rand() < 0.1 ? uc $words[ rand @words ] : (@words, 'no', 'word', 'not ', '贵了', '了', ',', 'c')[ rand(@words + 7) ] } 1 .. 1 + int rand 14 } 1 .. 600;
+	# one that is longer than what is looked through at a time, with more matches than count
+	push @texts, join '', map { $texts[ rand @texts ] } 1 .. 400;
+	sql($same . 'CREATE TABLE few_text AS SELECT DISTINCT body FROM (VALUES ' . join(', ', map { "('" . s/'/''/gr . "')" } @texts) . ') AS v(body); SELECT revops.publish_intents()');
+	my $one = q{SELECT body, substr(intent, %s) AS n, confidence, span, evidence FROM few_text, revops.detect_intents(body) WHERE intent LIKE '%s%%'};
+	my $ways = "SET revops.as_of = '2028-01-01'; " . sprintf("WITH fast AS ($one), whole AS ($one)", 5, 'fast', 6, 'whole');
+	$different .= sql($ways . q{, d AS (SELECT 'fast' AS way, * FROM (TABLE fast EXCEPT ALL TABLE whole) a UNION ALL SELECT 'whole', * FROM (TABLE whole EXCEPT ALL TABLE fast) b)
+		SELECT coalesce(string_agg(format('%s | %s %s %s | %s', to_json(left(body, 200)), way, span, confidence,
+			(SELECT array_agg(p.pattern) FROM revops.intent_pattern p WHERE p.intent = 'fast' || n)), E'\n'), '') FROM d});
+	$accepted += sql(q{SELECT count(*) FROM revops.intent f JOIN revops.intent w ON w.intent = replace(f.intent, 'fast', 'whole') WHERE f.intent LIKE 'fast%'});
+	$shown += sql("$ways SELECT count(*) FROM fast");
+	sql('DROP TABLE few_text; SELECT count(revops.drop_intent(intent)) FROM revops.intent WHERE intent ~ \'^(fast|whole)\'') if $round < 4;
+}
+is($different, '', 'what is looked for by factors, and literals, find what plain scans find');
+cmp_ok($accepted, '>', 40, 'of many expressions');
+cmp_ok($shown, '>', 500, 'in many texts');
+
+# a stored form that is damaged, or another publication's, is no use and does no harm: what is published is compiled anew
+sql(q{CREATE TABLE whole_form AS SELECT publication AS no, compiled FROM revops.intent_publication ORDER BY publication DESC LIMIT 1;
+	CREATE TABLE sample AS SELECT left(body, 300) AS body FROM feed WHERE body <> '' LIMIT 200; INSERT INTO sample SELECT word FROM unnest('{ab no word,贵了 not,the  a b,x. no no}'::text[]) word});
+my $answer = q{SET revops.as_of = '2028-01-01'; SELECT md5(string_agg(body || revops.intents_of(body)::text, ',' ORDER BY body COLLATE "C")) FROM sample};
+my $right = sql($answer);
+my $harm = '';
+for my $damage (q{overlay(compiled PLACING '\x00' FROM %s FOR 1)}, q{overlay(compiled PLACING '\xff' FROM %s FOR 1)}, q{substr(compiled, 1, %s)}, q{compiled || substr(compiled, 1, %s)},
+	q{overlay(compiled PLACING '\xffffffffffffff7f' FROM 1 + 8 * (%1$s / 8) FOR 8)}, q{''::bytea}, q{(SELECT o.compiled FROM revops.intent_publication o WHERE length(o.compiled) > 500 AND o.publication < w.no ORDER BY 1 LIMIT 1)})
+{
+	for my $where (1 + int rand 8, 9 + int rand 8, 20 + int rand 60, 1 + int rand sql('SELECT length(compiled) FROM whole_form'))
+	{
+		my $broken = sprintf $damage, $where;
+		sql("WITH w AS (SELECT no, $broken AS broken FROM whole_form w) UPDATE revops.intent_publication p SET compiled = coalesce(w.broken, '') FROM w WHERE p.publication = w.no");
+		my $got = sql($answer);
+		$harm .= "$broken: $got\n" if $got ne $right;
+	}
+}
+is($harm, '', 'a damaged stored form');
+sql(q{SELECT count(revops.drop_intent(intent)) FROM revops.intent WHERE intent ~ '^(fast|whole)'});
+
 # random definitions: an error or not, and never worse
 my $ok = 0;
 srand($seed);

@@ -1,0 +1,80 @@
+/*
+ * expression.h
+ *	  What a matcher is made of: for matcher.c, which makes it, and look.c, which looks with it.
+ */
+#ifndef REVOPS_TEXT_EXPRESSION_H
+#define REVOPS_TEXT_EXPRESSION_H
+
+#include "text/pattern.h"
+
+#include <hs/hs.h>
+
+#include "text/literal.h"
+
+/* A pattern that an expression is looked for */
+typedef struct User
+{
+	int			pattern;
+	bool		second;			/* the word near it */
+	int			nlonger;		/* a spelt one: the texts of it that end in this one, */
+	Str		   *longer;			/* since the leftmost start counts */
+} User;
+
+/* What is looked for, and for whom */
+typedef struct Expression
+{
+	const char *source;			/* of a literal: the text itself */
+	int			len;			/* of a literal, in bytes */
+	int			database;		/* of a regular expression; -1: a literal */
+	bool		border;			/* no match begins or ends inside a word */
+	bool		exact;			/* a literal whose spaces are one each */
+	int			nusers;
+	User	   *users;
+	int			most;			/* matches that count in a text */
+	int			hits;			/* in the last look that found it ... */
+	uint64		look;			/* ... which was this one */
+} Expression;
+
+/* Regular expressions that the library looks for together */
+typedef struct Database
+{
+	hs_database_t *compiled;
+	int			nexpressions;
+	int			first;			/* the first of them */
+	int			needs;			/* what a text must have, as PatternNeeds() says; 0 where its expressions have factors */
+	uint64		look;			/* the last look in which it was due */
+} Database;
+
+/* A regular expression that has factors */
+typedef struct Factored
+{
+	int			database;
+	int			nsets;			/* of factors */
+	int			nfound;			/* of these, by the last look that found one of the first set; */
+	int			end;			/* where that ends */
+	uint64		look;			/* which look that was */
+} Factored;
+
+struct Matcher
+{
+	int			nintents;
+	TextIntent *intents;
+	int			npatterns;
+	TextPattern *patterns;
+	int			nexpressions;
+	Expression *expressions;
+	LiteralSet *literals;		/* by the number of their expression; factors, by -1 - (index in factored * TEXT_MAX_FACTORS + set) */
+	int			ndatabases;
+	Database   *databases;		/* first NEEDS_KINDS that are always scanned for, then those of expressions that have factors */
+	int			nfactored;
+	Factored   *factored;
+	int		   *due;			/* databases of which the last look found all factors */
+	TextMatch  *found;
+	int			nvetoes;		/* of the last look, ascending */
+	int		   *vetoes;
+};
+
+/* matcher.c: the library's scratch space, one for each backend, as large as any database wanted */
+extern hs_scratch_t *matcher_scratch;
+
+#endif							/* REVOPS_TEXT_EXPRESSION_H */
