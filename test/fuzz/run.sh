@@ -23,7 +23,7 @@ declare -A sources=(
 	[rule]="${rules[*]} test/fuzz/rule_fuzzer.c"
 	[state]="${rules[*]} $(echo src/moment/{pattern,chain,window,packed}.c src/learn/{blob,feature,predict_blob}.c src/stage/filter.c \
 		src/analysis/{buffer,buffer_io,funnel,node,sequence,session,streak}.c test/fuzz/{state_fuzzer,state_moment}.c)"
-	[text]="${rules[*]} $(echo src/text/{fold,trie,amount,when,extract,pattern,spell,matcher}.c src/learn/feature.c test/fuzz/text_fuzzer.c)"
+	[text]="${rules[*]} $(echo src/text/{fold,trie,amount,when,when_en,when_zh,extract,pattern,spell,factor,literal,look,matcher}.c src/learn/feature.c test/fuzz/text_fuzzer.c)"
 )
 export clang flags="-g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined \
 	-DUSE_ASSERT_CHECKING -Wno-ignored-attributes -Wno-unknown-warning-option -Wno-deprecated-non-prototype -I$root/src -I$here $("$config" --cppflags) -I$("$config" --includedir-server)"

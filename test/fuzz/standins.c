@@ -710,12 +710,27 @@ numeric_float8_no_overflow(PG_FUNCTION_ARGS)
 }
 
 Datum
+float8_numeric(PG_FUNCTION_ARGS)
+{
+	return NumberDatum(PG_GETARG_FLOAT8(0));
+}
+
+Datum
 hash_numeric(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_UINT32((uint32) fmod(fabs(NUMBER(0)), 65536));
 }
 
 /* ---------- the rest ---------- */
+
+/* the longer, the better */
+static double
+Feel(const char *body, int len)
+{
+	return (len % 21) / 10.0 - 1;
+}
+
+EventFeeler event_feeler = Feel;
 
 volatile sig_atomic_t InterruptPending = false;
 

@@ -44,6 +44,7 @@ TryText(const char *data, int size)
 	Amount		amount;
 	When		when;
 	double		feeling;
+	uint8		said[SAY_LEVELS + 8];
 	int			n;
 
 	if (FoldText(data, size, folded) > FOLD_GROWTH * size)
@@ -77,10 +78,13 @@ TryText(const char *data, int size)
 	{
 		const Trie *words = Words(t);
 
-		feeling = Feeling(words, &letters);
+		feeling = Feeling(words, &letters, NULL);
 		if (!(feeling >= -1 && feeling <= 1))
 			Fail("a sentiment out of bounds");
 	}
+	n = ReadFeeling(data, size, said, lengthof(said));
+	if (n < 0 || n > lengthof(said))
+		Fail("more feelings than there is room for");
 	FeaturesExtract(&f, &kinds, data, size);
 	FeaturesExtractPlaces(&f, &kinds, data, size);
 	for (int i = 0; i < f.n; i++)
