@@ -14,7 +14,12 @@ grep -vxE 'text|date|interval|timestamp' tools/typedefs.list >"$work/typedefs"
 
 changed=()
 for f in "${files[@]}"; do
-	"$indent" -bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -i4 -l139 -lp -lpl -nip -npro -sac -tpg -ts4 -U"$work/typedefs" \
+	# pg_bsd_indent breaks letters beyond ASCII
+	! LC_ALL=C grep -q $'[\x80-\xff]' "$f" || continue
+	# a function may be called what is a type elsewhere
+	{ grep -oE '\b[A-Z]\w*\(' "$f" || true; } | tr -d '(' | sort -u >"$work/functions"
+	grep -vxFf "$work/functions" "$work/typedefs" >"$work/types"
+	"$indent" -bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -i4 -l139 -lp -lpl -nip -npro -sac -tpg -ts4 -U"$work/types" \
 		<"$f" >"$work/raw.c" 2>"$work/messages" ||
 		{ echo "$f: left as it is, since pg_bsd_indent cannot read all of it" >&2; continue; }
 	# as pgindent does: a function's type that is a pointer stays together

@@ -159,7 +159,7 @@ SortPairs(Assignment *a)
 {
 	SolveProblem *s = &a->problem;
 	int32		most = 0;
-	Candidate	   *list;
+	Candidate  *list;
 
 	for (int i = 0; i < s->ntasks; i++)
 		most = Max(most, s->start[i + 1] - s->start[i]);

@@ -20,17 +20,17 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 
-#define KNAPSACK_SMALL		500		/* items up to which a knapsack is given the greater number of nodes */
+#define KNAPSACK_SMALL		500 /* items up to which a knapsack is given the greater number of nodes */
 #define NODES_SMALL			20000
 #define NODES_LARGE			200
 #define ITERATIONS_LEAST	40
 #define ITERATIONS_MOST		1500
-#define WORK				1e8		/* pairs looked at in all iterations, about */
+#define WORK				1e8 /* pairs looked at in all iterations, about */
 #define SHORTER				0.7
-#define PATIENCE			20		/* iterations without a better bound, after which steps get shorter */
+#define PATIENCE			20	/* iterations without a better bound, after which steps get shorter */
 #define STEP_LEAST			0.002
-#define REGRET_MOST			300		/* tasks up to which regret is reckoned anew after each insertion */
-#define SWAP_WORK			2e7		/* steps of one local search */
+#define REGRET_MOST			300 /* tasks up to which regret is reckoned anew after each insertion */
+#define SWAP_WORK			2e7 /* steps of one local search */
 #define REBUILDS			400
 #define SAFETY				1e-9	/* by which a bound is lowered for rounding, of the sum of what it is made of */
 

@@ -169,13 +169,13 @@ revops_substitute_units(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(context);
 
 	{
-		Substitute	   *plans = palloc0((nunits + 1) * sizeof(Substitute));
-		Substitute		team = {0};
+		Substitute *plans = palloc0((nunits + 1) * sizeof(Substitute));
+		Substitute	team = {0};
 		bool		have;
 
 		for (int u = 0; u < nunits; u++)
 		{
-			Substitute	   *p = &plans[u];
+			Substitute *p = &plans[u];
 
 			if (size > 0 && units[u].n > size)
 				units[u].used = !Compose(c, units[u].member, units[u].n, size, p);
@@ -189,7 +189,7 @@ revops_substitute_units(PG_FUNCTION_ARGS)
 		}
 		for (int rank = 1; rank <= top; rank++)
 		{
-			Substitute	   *best = NULL;
+			Substitute *best = NULL;
 
 			for (int u = 0; u < nunits; u++)
 			{

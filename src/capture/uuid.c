@@ -22,7 +22,7 @@ static uint64 random_words[RANDOM_WORDS];
 static int	random_left = 0;
 
 static pg_uuid_t fresh_id;
-static TimestampTz fresh_statement = 0;	/* 0: there is no fresh id */
+static TimestampTz fresh_statement = 0; /* 0: there is no fresh id */
 
 /* 64 random bits; drawn from the system in large pieces, since each draw costs more than the rest of an id. */
 static uint64

@@ -12,23 +12,23 @@
 
 #include <math.h>
 
-#define LEARN_MAX_NAME		200		/* bytes of a model's or label's name */
+#define LEARN_MAX_NAME		200 /* bytes of a model's or label's name */
 #define LEARN_MAX_LABELS	4096
 #define LEARN_MAX_EXAMPLES	10000000
 #define LEARN_MAX_FEATURES	(1 << 28)
 #define LEARN_MAX_CHARS		20000	/* of a text; what follows does not count */
-#define LEARN_MAX_PAIRED	40		/* the first distinct words of a text, of which pairs are made */
+#define LEARN_MAX_PAIRED	40	/* the first distinct words of a text, of which pairs are made */
 #define LEARN_MAX_CHAR_GRAM	8
-#define LEARN_BLOCK			16		/* labels that are solved at once: a cache line of weights */
+#define LEARN_BLOCK			16	/* labels that are solved at once: a cache line of weights */
 
-#define LEARN_AHEAD			16		/* features whose weights are asked for before they are needed; as many lie behind a Dataset's last */
+#define LEARN_AHEAD			16	/* features whose weights are asked for before they are needed; as many lie behind a Dataset's last */
 
 #define LEARN_DEFAULT_TRAIN_MEMORY	(1024 * 1024)	/* kB */
 #define LEARN_MIN_TRAIN_MEMORY		1024
 #define LEARN_MAX_TRAIN_MEMORY		MAX_KILOBYTES
 
-#define FEATURE_PAIRS		1		/* pairs of words, whatever lies between */
-#define FEATURE_FEELING		2		/* what the lexicon of feeling says */
+#define FEATURE_PAIRS		1	/* pairs of words, whatever lies between */
+#define FEATURE_FEELING		2	/* what the lexicon of feeling says */
 
 /* What is taken from a text. */
 typedef struct FeatureKinds
@@ -80,7 +80,7 @@ typedef int (*FeelingReader) (const char *utf8, int len, uint8 *say, int most);
 extern FeelingReader feeling_reader;
 
 #define LEARN_FEELINGS		64
-#define LEARN_MAX_FELT		256		/* of one text */
+#define LEARN_MAX_FELT		256 /* of one text */
 #define FEELING_HASH		0xF3313400	/* of the first number; the others follow */
 
 static inline bool

@@ -55,7 +55,7 @@ static Oid	version_relid = InvalidOid;
 static Copy *latest = NULL;
 static KnownName *latest_name = NULL;
 static uint64 changes = 0;
-static TimestampTz good_within = 0;	/* read with an older snapshot, good for the transaction that began then only; 0: for all */
+static TimestampTz good_within = 0; /* read with an older snapshot, good for the transaction that began then only; 0: for all */
 
 static void
 RelationChanged(Datum arg, Oid relid)

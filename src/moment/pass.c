@@ -79,7 +79,7 @@ MomentPassEvent(MomentPass *pass, Event *e)
 {
 	const int  *candidates;
 	int			n;
-	int			mine[SUBJECT_KINDS] = {-1, -1, -1, -1};	/* is the subject the lane's: not known yet */
+	int			mine[SUBJECT_KINDS] = {-1, -1, -1, -1}; /* is the subject the lane's: not known yet */
 
 	if (e->ahead || pass->set->n == 0)
 		return;

@@ -182,7 +182,7 @@ ScoreEvent(ScorePass *pass, const Event *e)
 {
 	const int  *candidates;
 	int			n;
-	int			mine[SUBJECT_KINDS] = {-1, -1, -1, -1};	/* is the subject the lane's: not known yet */
+	int			mine[SUBJECT_KINDS] = {-1, -1, -1, -1}; /* is the subject the lane's: not known yet */
 
 	if (e->ahead)
 		return;

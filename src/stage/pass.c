@@ -44,7 +44,7 @@ typedef struct EvidenceList
 {
 	int			n;
 	int			max;
-	Evidence	   *items;
+	Evidence   *items;
 } EvidenceList;
 
 /* An opportunity's row */
@@ -77,7 +77,7 @@ struct StagePass
 	int			lane;
 	int			lanes;
 	MemoryContext context;
-	EvidenceList		items;
+	EvidenceList items;
 };
 
 static char *default_pipeline = NULL;
@@ -140,7 +140,7 @@ AddEvidence(EvidenceList *list, MemoryContext context)
 void
 StageEvent(StagePass *pass, const Event *e)
 {
-	Evidence	   *item;
+	Evidence   *item;
 
 	if (pass == NULL || e->ahead || e->opportunity.data == NULL || SubjectLane(SUBJECT_OPPORTUNITY, e->opportunity, pass->lanes) != pass->lane)
 		return;
@@ -179,7 +179,7 @@ AddMoments(StagePass *pass, Datum ids, bool undone)
 		HeapTuple	tup = rows->vals[i];
 		bool		null;
 		Str			opportunity = StrFrom(SPI_getvalue(tup, rows->tupdesc, 1));
-		Evidence	   *item;
+		Evidence   *item;
 
 		if (SubjectLane(SUBJECT_OPPORTUNITY, opportunity, pass->lanes) != pass->lane)
 		{
@@ -315,13 +315,13 @@ Replay(State *st, const StoredStages *m, const Consumed *consumed)
 	};
 	Datum		arg = PointerGetDatum(cstring_to_text_with_len(st->opportunity.data, st->opportunity.len));
 	EventList  *history = EventHistory(SUBJECT_OPPORTUNITY, st->opportunity, DT_NOBEGIN, DT_NOEND, consumed);
-	EvidenceList		list = {0};
+	EvidenceList list = {0};
 	bool		null;
 	uint64		n;
 
 	for (int i = 0; i < history->n; i++)
 	{
-		Evidence	   *item = AddEvidence(&list, CurrentMemoryContext);
+		Evidence   *item = AddEvidence(&list, CurrentMemoryContext);
 
 		item->at = history->events[i].occurred_at;
 		item->id = history->events[i].event_id;
@@ -330,7 +330,7 @@ Replay(State *st, const StoredStages *m, const Consumed *consumed)
 	n = SqlRun(&moments, &arg, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
-		Evidence	   *item = AddEvidence(&list, CurrentMemoryContext);
+		Evidence   *item = AddEvidence(&list, CurrentMemoryContext);
 
 		item->class = CLASS_MOMENT;
 		item->id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null));
@@ -341,7 +341,7 @@ Replay(State *st, const StoredStages *m, const Consumed *consumed)
 	n = SqlRun(&records, &arg, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
-		Evidence	   *item = AddEvidence(&list, CurrentMemoryContext);
+		Evidence   *item = AddEvidence(&list, CurrentMemoryContext);
 
 		item->class = CLASS_RECORD;
 		item->name = StrFrom(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
@@ -603,13 +603,13 @@ StageFinish(StagePass *pass, const Consumed *consumed, Datum opened, int nopened
 void
 StageRecompute(const Str *opportunities, int n, const Consumed *consumed)
 {
-	EvidenceList		list = {0};
+	EvidenceList list = {0};
 
 	if (n == 0 || !Active())
 		return;
 	for (int i = 0; i < n; i++)
 	{
-		Evidence	   *item = AddEvidence(&list, CurrentMemoryContext);
+		Evidence   *item = AddEvidence(&list, CurrentMemoryContext);
 
 		item->opportunity = opportunities[i];
 		item->class = CLASS_REDO;

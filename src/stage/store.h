@@ -9,8 +9,8 @@
 #include "stage/model.h"
 #include "utils/hsearch.h"
 
-#define STAGE_MAX_NAME		200		/* bytes of a pipeline's, stage's or symbol's name */
-#define STAGE_MAX_LOADED	32		/* models a backend keeps */
+#define STAGE_MAX_NAME		200 /* bytes of a pipeline's, stage's or symbol's name */
+#define STAGE_MAX_LOADED	32	/* models a backend keeps */
 
 typedef struct StoredStages
 {

@@ -64,8 +64,8 @@ bool
 Repairs(Pass *pass, int64 *after)
 {
 	/*
-	 * The oldest requests, and what else is asked for their subjects: costs the same however many wait. The planner would take
-	 * waiting and lane for rare things and sort them all; behind OFFSET 0 and a constant LIMIT it goes along the index.
+	 * The oldest requests, and what else is asked for their subjects: costs the same however many wait. The planner would take waiting
+	 * and lane for rare things and sort them all; behind OFFSET 0 and a constant LIMIT it goes along the index.
 	 */
 	static SqlPlan wanted = {
 		"WITH first AS MATERIALIZED (SELECT request_id, subject_kind, subject FROM (SELECT * FROM revops.repair_request"

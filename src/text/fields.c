@@ -165,7 +165,7 @@ extract_fields(PG_FUNCTION_ARGS)
 	range = lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO);
 	for (int i = 0; i < n; i++)
 	{
-		Extracted *v = &values[i];
+		Extracted  *v = &values[i];
 		RangeBound	from = {Int32GetDatum(v->from), false, true, true};
 		RangeBound	to = {Int32GetDatum(v->to), false, false, false};
 		Datum		row[5];

@@ -17,8 +17,8 @@
 #define TEXT_MAX_REPEATS	1000	/* of one pattern in a text ... */
 #define TEXT_MAX_EXCLUDES	10000	/* ... and of one that excludes */
 #define TEXT_MAX_EVIDENCE	200
-#define TEXT_MAX_SHOWN		64		/* intents of one text */
-#define TEXT_MAX_SPELT		128		/* literals that stand for one regular expression ... */
+#define TEXT_MAX_SHOWN		64	/* intents of one text */
+#define TEXT_MAX_SPELT		128 /* literals that stand for one regular expression ... */
 #define TEXT_MAX_SPELT_ALL	100000	/* ... and for all */
 
 /* What a match weighs; of several places in a text, 1 - (1 - a)(1 - b)..., at most the cap */

@@ -331,7 +331,7 @@ PatternFault(PatternKind kind, const char *pattern, int *at)
 {
 	int			len = (int) strlen(pattern);
 	char	   *folded;
-	RegexScan		s = {pattern, pattern + len, 0, NULL, NULL};
+	RegexScan	s = {pattern, pattern + len, 0, NULL, NULL};
 
 	*at = 0;
 	if (len == 0)

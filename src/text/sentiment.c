@@ -19,13 +19,13 @@
 #include "utils/memutils.h"
 
 #define SENTIMENT_MODEL		"sentiment"
-#define NORMALIZE_BY		9.0		/* a */
+#define NORMALIZE_BY		9.0 /* a */
 #define NEGATED				(-0.75)
 #define BEFORE_CONTRAST		0.6
 #define AFTER_CONTRAST		1.3
 #define ASKED				0.5
-#define EXCLAIMED			0.1		/* for each mark, up to three */
-#define MAX_NEGATOR_REACH	6		/* characters between a Chinese negation and what it turns; English: words */
+#define EXCLAIMED			0.1 /* for each mark, up to three */
+#define MAX_NEGATOR_REACH	6	/* characters between a Chinese negation and what it turns; English: words */
 #define MAX_NEGATOR_WORDS	3
 
 typedef enum WordKind
