@@ -67,16 +67,35 @@ SourceOpen(int32 attachment, LOCKMODE mode)
 	return s;
 }
 
-/* Be the source's owner for a while, with the time zone that expressions are read in. */
-static void
-BecomeOwner(const Source *s, Oid *user, int *context)
+/* Who we were before BecomeOwner(). */
+typedef struct Self
+{
+	Oid			user;
+	int			context;
+	int			settings;
+} Self;
+
+/* Be the source's owner for a while, with the time zone that expressions are read in. After an error the (sub)transaction's end does BeSelf(). */
+static Self
+BecomeOwner(const Source *s)
 {
 	const char *zone = GetConfigOption("revops.time_zone", true, false);
+	Self		self;
 
+	self.settings = NewGUCNestLevel();
 	if (zone != NULL && *zone != '\0')
 		(void) set_config_option("TimeZone", zone, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	GetUserIdAndSecContext(user, context);
-	SetUserIdAndSecContext(s->rel->rd_rel->relowner, *context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	GetUserIdAndSecContext(&self.user, &self.context);
+	SetUserIdAndSecContext(s->rel->rd_rel->relowner, self.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	return self;
+}
+
+/* Be who we were. What the owner's code has set goes: a search_path that stayed would bend what we run next, with our rights. */
+static void
+BeSelf(Self self)
+{
+	AtEOXact_GUC(false, self.settings);
+	SetUserIdAndSecContext(self.user, self.context);
 }
 
 PG_FUNCTION_INFO_V1(revops_attach);
@@ -193,18 +212,17 @@ revops_attachment_rows(PG_FUNCTION_ARGS)
 	Datum		keys = PG_GETARG_DATUM(1);
 	Source	   *s;
 	char	   *sql;
-	Oid			user;
-	int			context,
-				level;
+	Self		self;
+	int			level;
 
 	InitMaterializedSRF(fcinfo, 0);
 	level = SqlConnect();
 	s = SourceOpen(PG_GETARG_INT32(0), AccessShareLock);
 	sql = MappingRowsSql(s->mapping, s->rel, &s->key);
-	BecomeOwner(s, &user, &context);
+	self = BecomeOwner(s);
 	if (SPI_execute_with_args(sql, 1, types, &keys, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read an attached table");
-	SetUserIdAndSecContext(user, context);
+	BeSelf(self);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		Datum		v[2];
@@ -228,15 +246,14 @@ revops_attachment_keys(PG_FUNCTION_ARGS)
 	Source	   *s;
 	Portal		portal;
 	char	   *sql;
-	Oid			user;
-	int			context,
-				level;
+	Self		self;
+	int			level;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	level = SqlConnect();
 	s = SourceOpen(PG_GETARG_INT32(0), AccessShareLock);
 	sql = SourceKeysSql(s->rel, &s->key);
-	BecomeOwner(s, &user, &context);
+	self = BecomeOwner(s);
 	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, 0);
 	for (;;)
 	{
@@ -254,7 +271,7 @@ revops_attachment_keys(PG_FUNCTION_ARGS)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
-	SetUserIdAndSecContext(user, context);
+	BeSelf(self);
 	relation_close(s->rel, NoLock);
 	SqlFinish(level);
 	return (Datum) 0;
@@ -413,9 +430,8 @@ revops_attachment_update(PG_FUNCTION_ARGS)
 	Refusal		refused = {0};
 	WriteBack	w = {1, &key, &value, &novalue, &known, &written, &refused};
 	Source	   *s;
-	Oid			user;
-	int			context,
-				level;
+	Self		self;
+	int			level;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
@@ -423,9 +439,9 @@ revops_attachment_update(PG_FUNCTION_ARGS)
 	value = novalue ? (Datum) 0 : PG_GETARG_DATUM(3);
 	level = SqlConnect();
 	s = SourceOpen(PG_GETARG_INT32(0), RowExclusiveLock);
-	BecomeOwner(s, &user, &context);
+	self = BecomeOwner(s);
 	writable = WriteRows(s, text_to_cstring(PG_GETARG_TEXT_PP(2)), &w);
-	SetUserIdAndSecContext(user, context);
+	BeSelf(self);
 	if (writable && refused.message != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -454,9 +470,8 @@ revops_attachment_update_rows(PG_FUNCTION_ARGS)
 	int			nvalues,
 				nknown;
 	Source	   *s;
-	Oid			user;
-	int			context,
-				level;
+	Self		self;
+	int			level;
 
 	InitMaterializedSRF(fcinfo, 0);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &w.keys, &nokey, &w.n);
@@ -473,7 +488,7 @@ revops_attachment_update_rows(PG_FUNCTION_ARGS)
 
 	level = SqlConnect();
 	s = SourceOpen(PG_GETARG_INT32(0), RowExclusiveLock);
-	BecomeOwner(s, &user, &context);
+	self = BecomeOwner(s);
 	if (w.n > 0 && WriteRows(s, text_to_cstring(PG_GETARG_TEXT_PP(2)), &w))
 	{
 		for (int i = 0; i < w.n; i++)
@@ -487,7 +502,7 @@ revops_attachment_update_rows(PG_FUNCTION_ARGS)
 			tuplestore_putvalues(result->setResult, result->setDesc, v, null);
 		}
 	}
-	SetUserIdAndSecContext(user, context);
+	BeSelf(self);
 	relation_close(s->rel, NoLock);
 	SqlFinish(level);
 	return (Datum) 0;
