@@ -259,10 +259,11 @@ SELECT DISTINCT who, how FROM attack_won;
 -- Code that the attacker hands over: queries, expressions, triggers. It runs with the attacker's rights, and cannot take others'.
 GRANT CREATE ON SCHEMA attack TO attack_admin;
 SET SESSION AUTHORIZATION attack_admin;
--- also by taking on the role that began the session
+-- also by taking on the role that began the session, or by a setting that stays for what comes next
 CREATE FUNCTION attack.take(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     PERFORM attack.note('took ' || t);
+    PERFORM pg_catalog.set_config('search_path', 'attack, pg_catalog', false);
     BEGIN
         PERFORM set_config('role', 'none', false);
         PERFORM attack.note('reset ' || t);
@@ -280,7 +281,19 @@ SELECT count(*) > 0 AS evaluated FROM revops.evaluate('attack', $$SELECT attack.
 SELECT revops.train_stages('attack', $$SELECT 'c' || n AS "case", now() + n * interval '1 hour' AS at, attack.take('attack_call') AS symbol, 'contact' AS stage FROM generate_series(1, 20) n$$) > 0 AS trained;
 SELECT count(*) AS dealt FROM revops.optimal_assignment($$SELECT attack.take('t') AS task, 'u' AS unit, 1 AS benefit$$, $$SELECT attack.take('u') AS unit, 1 AS capacity$$);
 SELECT revops.schedule_training('attack_scheduled', $$SELECT attack.take('scheduled') <> '' AND n * 7919 % 13 > 5 AS label, n * 7919 % 13 AS x, now() - n * interval '1 minute' AS at FROM generate_series(1, 400) n$$, options => '{"time": "at"}');
+-- scheduled by what somebody else's maintenance calls
+CREATE FUNCTION attack.schedule(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM revops.schedule_training('attack_lent', $q$SELECT attack.take('lent') <> '' AND n * 7919 % 13 > 5 AS label, n * 7919 % 13 AS x, now() - n * interval '1 minute' AS at FROM generate_series(1, 400) n$q$, options => '{"time": "at"}');
+    RETURN t;
+END $$;
+CREATE TABLE attack.lent (x text);
+INSERT INTO attack.lent VALUES ('x');
+CREATE INDEX ON attack.lent (attack.schedule(x));
 RESET SESSION AUTHORIZATION;
+RESET search_path;
+REINDEX TABLE attack.lent;
+SELECT scheduled_by FROM revops.model_schedule WHERE model = 'attack_lent';
 -- somebody else applies, writes back, trains
 SELECT revops.apply_attachments() > 0 AS applied;
 SELECT name FROM revops.opportunity WHERE opportunity = 'attack-d1';
@@ -291,10 +304,14 @@ SELECT model, result FROM revops.calibrate_models();
 SELECT DISTINCT who, how FROM attack_won;
 TRUNCATE attack_won;
 SELECT is_called AS won FROM attack_wins;
--- (the same query with the rights of who calls: it would be told)
-SELECT revops.calibrate_model('attack_scheduled') IS NOT NULL AS tried;
+-- nobody lends it theirs
+SELECT revops.calibrate_model('attack_scheduled');
 SELECT is_called AS won FROM attack_wins;
-SELECT revops.unschedule_training('attack_scheduled');
+-- (the same query with the rights of who calls: it would be told)
+SELECT count(attack.take('scheduled')) AS tried;
+RESET search_path;
+SELECT is_called AS won FROM attack_wins;
+SELECT revops.unschedule_training('attack_scheduled'), revops.unschedule_training('attack_lent');
 -- whose role is not there any more
 CREATE ROLE attack_none IN ROLE revops_admin;
 SET SESSION AUTHORIZATION attack_none;

@@ -1,15 +1,17 @@
 /*
  * board.c
- *	  Settings of the boards, which are views otherwise, the local time that they show, and scheduled queries with their owner's rights.
+ *	  Settings of the boards, which are views otherwise, the local time that they show, and scheduled queries with the rights of who scheduled them.
  */
 #include "board/board.h"
 
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 /* All are read through current_setting(). The defaults are repeated in board.sql, for sessions that have not loaded the library yet. */
@@ -60,11 +62,44 @@ revops_local_time(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMP(local);
 }
 
+PG_FUNCTION_INFO_V1(revops_keep_schedule);
+
+/*
+ * Write a row of model_schedule, as its owner, for the role whose rights are in force. Not for the one that logged in: that may be a superuser whose
+ * ANALYZE or worker runs a function of somebody who could not schedule with such rights.
+ */
+Datum
+revops_keep_schedule(PG_FUNCTION_ARGS)
+{
+	static SqlPlan keep = {
+		"INSERT INTO revops.model_schedule (model, query, label, options, every, scheduled_by) VALUES ($1, $2, $3, $4, $5, $6)"
+		" ON CONFLICT ON CONSTRAINT model_schedule_pkey DO UPDATE SET query = EXCLUDED.query, label = EXCLUDED.label, options = EXCLUDED.options,"
+		" every = EXCLUDED.every, scheduled_by = EXCLUDED.scheduled_by",
+		6, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TEXTOID}
+	};
+	Relation	rel = table_open(RevopsRelid("model_schedule"), RowExclusiveLock);
+	Datum		v[6];
+	Oid			user;
+	int			context,
+				level = SqlConnect();
+
+	for (int i = 0; i < 5; i++)
+		v[i] = PG_GETARG_DATUM(i);
+	GetUserIdAndSecContext(&user, &context);
+	v[5] = CStringGetTextDatum(GetUserNameFromId(user, false));
+	SetUserIdAndSecContext(rel->rd_rel->relowner, context | SECURITY_LOCAL_USERID_CHANGE);
+	SqlRun(&keep, v, NULL);
+	SetUserIdAndSecContext(user, context);
+	SqlFinish(level);
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(revops_calibrate_scheduled);
 
 /*
  * calibrate_model() as the role that scheduled it: the query is that role's, and whoever runs the job, a superuser as a rule, lends it nothing.
- * After an error the (sub)transaction's end gives back the rights that were there before.
+ * After an error the (sub)transaction's end gives back the rights that were there before. Nor do the query's settings stay.
  */
 Datum
 revops_calibrate_scheduled(PG_FUNCTION_ARGS)
@@ -76,6 +111,7 @@ revops_calibrate_scheduled(PG_FUNCTION_ARGS)
 	Oid			role,
 				user;
 	int			context,
+				settings,
 				level = SqlConnect();
 	bool		isnull;
 	Datum		result;
@@ -97,10 +133,12 @@ revops_calibrate_scheduled(PG_FUNCTION_ARGS)
 	/* not SqlConnect(): its settings are not for the query of somebody else */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	settings = NewGUCNestLevel();
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	if (SPI_execute_with_args("SELECT revops.calibrate_model($1)", 1, types, &model, NULL, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not train a scheduled model");
+	AtEOXact_GUC(false, settings);
 	SetUserIdAndSecContext(user, context);
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	result = SPI_datumTransfer(result, false, -1);

@@ -77,7 +77,7 @@ CREATE TABLE revops.model_schedule (
     options     jsonb NOT NULL,
     every       interval NOT NULL CONSTRAINT model_schedule_every CHECK (every >= '1 hour'),
     tried_at    timestamptz,
-    scheduled_by text COLLATE "C" NOT NULL DEFAULT session_user,
+    scheduled_by text COLLATE "C" NOT NULL DEFAULT current_user,
     CONSTRAINT model_schedule_pkey PRIMARY KEY (model)
 );
 COMMENT ON TABLE revops.model_schedule IS 'Models that calibrate_models() trains again; write it with schedule_training()';
@@ -87,7 +87,7 @@ COMMENT ON COLUMN revops.model_schedule.label IS 'The column of answers';
 COMMENT ON COLUMN revops.model_schedule.options IS 'Options of train(); time is the column that says when the answer became known';
 COMMENT ON COLUMN revops.model_schedule.every IS 'How often';
 COMMENT ON COLUMN revops.model_schedule.tried_at IS 'When it was last tried';
-COMMENT ON COLUMN revops.model_schedule.scheduled_by IS 'The role that logged in and scheduled it: the query runs with its rights, whoever runs calibrate_models()';
+COMMENT ON COLUMN revops.model_schedule.scheduled_by IS 'The role that scheduled it: the query runs with its rights, whoever runs calibrate_models()';
 SELECT pg_catalog.pg_extension_config_dump('revops.model_schedule', '');
 
 CREATE TABLE revops.model_trial (
@@ -112,18 +112,21 @@ COMMENT ON COLUMN revops.model_trial.loss_candidate IS 'Log loss of the new one'
 COMMENT ON COLUMN revops.model_trial.result IS 'What was done, and why';
 SELECT pg_catalog.pg_extension_config_dump('revops.model_trial', '');
 
+CREATE FUNCTION revops.keep_schedule(model text, query text, label text, options jsonb, every interval) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'revops_keep_schedule';
+COMMENT ON FUNCTION revops.keep_schedule(text, text, text, jsonb, interval) IS 'Writes a row of model_schedule for whoever calls it, part of schedule_training()';
+
 CREATE FUNCTION revops.schedule_training(model text, query text, label text DEFAULT 'label', options jsonb DEFAULT '{}', every interval DEFAULT '7 days') RETURNS void
-LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
     IF coalesce(options ->> 'time', '') = '' THEN
         RAISE EXCEPTION 'model "%" is trained again by the order of time, and no column of time is named', model
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the option "time" with the column that says when the answer became known.';
     END IF;
-    INSERT INTO revops.model_schedule AS s (model, query, label, options, every) VALUES (model, query, label, options, every)
-    ON CONFLICT ON CONSTRAINT model_schedule_pkey DO UPDATE SET query = EXCLUDED.query, label = EXCLUDED.label, options = EXCLUDED.options, every = EXCLUDED.every, scheduled_by = EXCLUDED.scheduled_by;
+    PERFORM revops.keep_schedule(model, query, label, options, every);
 END $$;
-COMMENT ON FUNCTION revops.schedule_training(text, text, text, jsonb, interval) IS 'Have calibrate_models() train a model again, with what train() is given. The query runs with the rights of the role that logged in and schedules it, and needs every name with its schema; the option time is needed';
+COMMENT ON FUNCTION revops.schedule_training(text, text, text, jsonb, interval) IS 'Have calibrate_models() train a model again, with what train() is given. The query runs with the rights of the role that schedules it (current_user), and needs every name with its schema; the option time is needed';
 
 CREATE FUNCTION revops.unschedule_training(model text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -177,6 +180,11 @@ DECLARE
     result text;
 BEGIN
     SELECT x.* INTO STRICT s FROM revops.model_schedule x WHERE x.model = calibrate_model.model COLLATE "C";
+    -- whose query it is by now: it may have been scheduled anew since calibrate_scheduled() looked
+    IF s.scheduled_by <> current_user THEN
+        RAISE EXCEPTION 'model "%" was scheduled by role "%", whose query is not run with the rights of others', model, s.scheduled_by
+            USING ERRCODE = 'insufficient_privilege', HINT = 'revops.calibrate_models() runs it as that role.';
+    END IF;
     BEGIN
         SELECT v.version, v.trained_at INTO now_deployed, since FROM revops.model m JOIN revops.model_version v ON v.model = m.model AND v.version = m.deployed WHERE m.model = s.model;
         IF NOT FOUND THEN
@@ -211,7 +219,7 @@ BEGIN
     END;
     RETURN jsonb_build_object('deployed', now_deployed, 'candidate', candidate, 'examples', n, 'loss_deployed', a, 'loss_candidate', b, 'result', result);
 END $$;
-COMMENT ON FUNCTION revops.calibrate_model(text) IS 'Train one scheduled model again, with the rights of whoever calls it, and deploy the new version if it is better; returns what calibrate_models() notes';
+COMMENT ON FUNCTION revops.calibrate_model(text) IS 'Train one scheduled model again, with the rights of the caller, who must have scheduled it, and deploy the new version if it is better; returns what calibrate_models() notes';
 
 CREATE FUNCTION revops.calibrate_scheduled(model text) RETURNS jsonb
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'revops_calibrate_scheduled';
