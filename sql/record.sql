@@ -24,6 +24,16 @@ UPDATE revops.opportunity SET stage = NULL, stage_since = '2026-03-05' WHERE opp
 RESET revops.change_origin;
 SELECT opportunity, entered_at, stage, previous, origin, recorded_at FROM revops.stage_history WHERE opportunity IN ('record-3', 'record-4') ORDER BY 1, 2;
 SELECT opportunity, stage, stage_since FROM revops.opportunity WHERE opportunity IN ('record-3', 'record-4') ORDER BY 1;
+-- a dump's script inserts: whoever else has its setting changes no stage in silence
+BEGIN;
+SET LOCAL check_function_bodies = off;
+INSERT INTO revops.opportunity (opportunity, stage, stage_since) VALUES ('record-5', 'lead', '2026-03-02 09:00+00');
+UPDATE revops.opportunity SET stage = 'demo', stage_since = '2026-03-04' WHERE opportunity = 'record-5';
+SELECT revops.set_field('opportunity', 'record-5', 'stage', 'offer');
+SET LOCAL revops.change_origin = 'source';
+INSERT INTO revops.opportunity (opportunity, stage, stage_since) VALUES ('record-6', 'lead', '2026-03-02 09:00+00');
+COMMIT;
+SELECT opportunity, entered_at, stage, previous, origin FROM revops.stage_history WHERE opportunity IN ('record-5', 'record-6') ORDER BY 1, 2;
 -- fields by name: columns, properties, and what cannot be
 SELECT revops.set_field('opportunity', 'record-1', 'amount', '12.50'), revops.set_field('opportunity', 'record-1', 'budget', '30000'),
        revops.set_field('opportunity', 'record-1', 'budget', '40000');

@@ -57,8 +57,9 @@ CREATE TRIGGER stage_since_update BEFORE UPDATE ON revops.opportunity
 CREATE FUNCTION revops.opportunity_stage_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
 BEGIN
-    -- a dump, whose script sets this, brings the history along: before this, after it, or at the same time
-    IF current_setting('check_function_bodies') = 'off' THEN
+    -- a dump, whose script sets this and inserts, brings the history along: before this, after it, or at the same time
+    IF TG_OP = 'INSERT' AND current_setting('check_function_bodies') = 'off' AND pg_trigger_depth() = 1
+       AND coalesce(nullif(current_setting('revops.change_origin', true), ''), 'person') = 'person' THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
