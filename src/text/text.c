@@ -501,8 +501,8 @@ ReadEvent(Event *e)
 
 	if (e->body == (Datum) 0 || e->ahead || e->read || (p = PublicationFor(e->occurred_at)) == NULL)
 		return;
-	e->read = true;
 	e->nintents = Hear(p, e, &e->intents);
+	e->read = true;
 }
 
 /* Who writes an event's intents: the lane of its person, else account, opportunity, rep, else the first one */
@@ -585,11 +585,11 @@ TextEvents(EventList *list, int *next, Size max_bytes, int lane, int lanes)
 			CHECK_FOR_INTERRUPTS();
 		if (e->read || e->ahead || !Wanted(e, lane, lanes) || (p = PublicationFor(e->occurred_at)) == NULL)
 			continue;
-		e->read = true;
 		body = ShortBody(e);
 		if (body.data == NULL)
 		{
 			e->nintents = Hear(p, e, &e->intents);
+			e->read = true;
 			continue;
 		}
 		hash = hash_bytes((const unsigned char *) body.data, body.len);
@@ -605,6 +605,7 @@ TextEvents(EventList *list, int *next, Size max_bytes, int lane, int lanes)
 			e->nintents = Hear(p, e, &e->intents);
 			*h = (Heard) {hash, p->no, e};
 		}
+		e->read = true;				/* not where it failed: it fails again when it is applied */
 	}
 	pfree(heard);
 }
