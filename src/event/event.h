@@ -170,7 +170,7 @@ extern void EventAttributesWant(SubjectKind owner, Str property);
 typedef void (*EventReader) (Event *e);
 extern EventReader event_reader;
 
-/* How a body feels, -1 to 1, by word lists that a release does not change: the same whenever it is asked. Who reads words leaves it here. */
+/* How a body feels, -1 to 1, by word lists that only a release changes: else the same whenever it is asked. Who reads words leaves it here. */
 typedef double (*EventFeeler) (const char *body, int len);
 extern EventFeeler event_feeler;
 extern void EventIntentsWant(void);

@@ -13,7 +13,6 @@
 #include "catalog/pg_type.h"
 #include "learn/learn.h"
 #include "miscadmin.h"
-#include "text/text.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
