@@ -100,7 +100,7 @@ SELECT set_config(name, 'on', false) AS parallel FROM pg_settings WHERE name IN 
 SELECT sum(attack.read(c.oid, 'plain')) AS secrets FROM pg_class c
 WHERE c.relnamespace = 'revops'::regnamespace AND c.relkind IN ('v', 'r', 'p') AND has_table_privilege(c.oid, 'SELECT');
 SELECT count(*) AS own FROM revops.my_account WHERE account LIKE 'attack-%';
-RESET force_parallel_mode;
+SELECT set_config(name, 'off', false) AS parallel FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 RESET SESSION AUTHORIZATION;
 -- what the planner knows of columns
 SET SESSION AUTHORIZATION attack_rep;
