@@ -35,12 +35,12 @@ typedef struct Expression
 	uint64		look;			/* ... which was this one */
 } Expression;
 
-/* Regular expressions that the library looks for together */
+/* What the library looks for together */
 typedef struct Database
 {
 	hs_database_t *compiled;
-	int			nexpressions;
-	int			first;			/* the first of them */
+	int			nexpressions;	/* of these, or literals */
+	int			first;			/* regular expression */
 	int			needs;			/* what a text must have, as PatternNeeds() says; 0 where its expressions have factors */
 	uint64		look;			/* the last look in which it was due */
 } Database;
@@ -63,9 +63,11 @@ struct Matcher
 	TextPattern *patterns;
 	int			nexpressions;
 	Expression *expressions;
-	LiteralSet *literals;		/* by the number of their expression; factors, by -1 - (index in factored * TEXT_MAX_FACTORS + set) */
+	LiteralSet *literals;		/* those of other characters than ASCII; by the number of their expression, or that of FACTOR() */
+	int			nplain;			/* those of ASCII alone, of which none is a factor */
+	Literal    *plain;
 	int			ndatabases;
-	Database   *databases;		/* first NEEDS_KINDS that are always scanned for, then those of expressions that have factors */
+	Database   *databases;		/* DATABASE_PLAIN ..., those that are always scanned for, then those of expressions that have factors */
 	int			nfactored;
 	Factored   *factored;
 	int		   *due;			/* databases of which the last look found all factors */
@@ -73,6 +75,15 @@ struct Matcher
 	int			nvetoes;		/* of the last look, ascending */
 	int		   *vetoes;
 };
+
+/* The first databases: of regular expressions by what they need, of plain literals without and with letters or digits, of what has factors */
+#define DATABASE_PLAIN		NEEDS_KINDS
+#define DATABASE_FACTORED	(NEEDS_KINDS + 2)
+
+/* The number of a literal that is of a set of a factored expression, below zero, and back */
+#define FACTOR(factored, set)	(-1 - ((factored) * TEXT_MAX_FACTORS + (set)))
+#define FACTOR_OF(id)		((-1 - (id)) / TEXT_MAX_FACTORS)
+#define FACTOR_SET(id)		((-1 - (id)) % TEXT_MAX_FACTORS)
 
 /* matcher.c: the library's scratch space, one for each backend, as large as any database wanted */
 extern hs_scratch_t *matcher_scratch;

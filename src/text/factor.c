@@ -2,8 +2,8 @@
  * factor.c
  *	  What a text must have for a regular expression to match in it.
  *
- * A scan for hundreds of regular expressions costs more than one for thousands of literals. Most expressions have words without which they
- * match nowhere: these are looked for as literals are, and the expression only in a text that has them. What the words are is read off the
+ * Most expressions have words without which they match nowhere: these are looked for as literals are, and the expression only in a text that has
+ * them. That pays where literals cost next to nothing, which are those with Chinese or other letters beyond ASCII; English ones are left to the library's scan. What the words are is read off the
  * expression's form, and none are found where that is not plain. Alternatives give several words, of which a text must have one; a sequence gives
  * two such sets of words, of which it must have one after the other.
  */
@@ -33,18 +33,7 @@ typedef struct PatternReader
 
 static void Alternatives(PatternReader *r, Part *out);
 
-/* Spaces do not tell texts apart */
-static int
-Letters(Str s)
-{
-	int			n = 0;
-
-	for (int i = 0; i < s.len; i++)
-		n += s.data[i] != ' ';
-	return n;
-}
-
-/* How often texts have one of these, roughly: a text is the rarer the longer it is */
+/* How often texts have one of these, roughly: a text is the rarer the longer it is. Texts of ASCII alone are no factors */
 static double
 Frequency(const Texts *texts)
 {
@@ -54,12 +43,9 @@ Frequency(const Texts *texts)
 		return HUGE_VAL;
 	for (int i = 0; i < texts->n; i++)
 	{
-		int			letters = Letters(texts->s[i]);
-
-		/* one or two letters are in every text */
-		if (letters == 0 || (letters <= 2 && PatternNeeds(PATTERN_LITERAL, pnstrdup(texts->s[i].data, texts->s[i].len)) == NEEDS_WORD))
+		if ((PatternNeeds(PATTERN_LITERAL, pnstrdup(texts->s[i].data, texts->s[i].len)) & NEEDS_OTHER) == 0)
 			return HUGE_VAL;
-		sum += pow(0.6, Min(letters, 30));
+		sum += pow(0.6, Min(texts->s[i].len, 30));
 	}
 	return sum;
 }

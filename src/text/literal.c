@@ -282,7 +282,7 @@ Compare(const Beginning *beginnings, int n, const char *text, int len, LiteralFo
 			same = memcmp(text + from, e->text, e->len) == 0;
 		if (!same)
 			continue;
-		if (e->border && ((from > 0 && IsWord(text[from - 1]) && IsWord(text[from])) || (to < len && IsWord(text[to - 1]) && IsWord(text[to]))))
+		if (e->border && BreaksWord(text, len, from, to))
 			continue;
 		if (!found(e->id, from, to, arg))
 			return false;

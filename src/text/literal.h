@@ -33,4 +33,11 @@ IsWord(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
+/* Does [from, to) begin or end inside a word? */
+static inline bool
+BreaksWord(const char *text, int len, int from, int to)
+{
+	return (from > 0 && IsWord(text[from - 1]) && IsWord(text[from])) || (to < len && IsWord(text[to - 1]) && IsWord(text[to]));
+}
+
 #endif							/* REVOPS_TEXT_LITERAL_H */

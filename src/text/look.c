@@ -2,7 +2,7 @@
  * look.c
  *	  Looks for the patterns of a matcher in a text, and says what their matches show.
  *
- * A text is looked through once for all literals and factors, with one space for each run of them, so that a literal's start is its end less its
+ * A text is first looked through for literals and factors, with one space for each run of them, so that a literal's start is its end less its
  * length. Then the library scans it for the regular expressions of which a factor was found, and for those that have none. The hits, then
  * the matches made of them, are kept in two arrays that are as long as the busiest text wanted, and bounded.
  *
@@ -64,8 +64,10 @@ Grow(void *array, int *max, Size size)
 typedef struct TextScan
 {
 	Matcher    *matcher;
-	int			database;
+	const char *text;			/* with one space for each run of them */
+	int			len;
 	int			ndue;
+	int			database;
 	bool		full;
 } TextScan;
 
@@ -113,7 +115,7 @@ OnFactor(TextScan *scan, Factored *f, int set, int from, int to)
 	m->due[scan->ndue++] = f->database;
 }
 
-/* A literal or a factor is found in the packed text */
+/* A literal or a factor is found in the packed text; it stops nothing, since factors may follow */
 static bool
 OnLiteral(int id, int from, int to, void *arg)
 {
@@ -122,7 +124,7 @@ OnLiteral(int id, int from, int to, void *arg)
 
 	if (id < 0)
 	{
-		OnFactor(scan, &m->factored[(-1 - id) / TEXT_MAX_FACTORS], (-1 - id) % TEXT_MAX_FACTORS, from, to);
+		OnFactor(scan, &m->factored[FACTOR_OF(id)], FACTOR_SET(id), from, to);
 		return true;
 	}
 	if (nhits >= TEXT_MAX_HITS)
@@ -132,14 +134,16 @@ OnLiteral(int id, int from, int to, void *arg)
 	return AddHit(&m->expressions[id], id, from, to);
 }
 
-/* Called by the library, so it must not throw: where there is no room left, the scan ends, and is made again from outside */
+/*
+ * Called by the library, so these two must not throw: where there is no room left, the scan ends, and is made again from outside. A stored form that is
+ * not what it seems to be may say anything.
+ */
 static int
 OnHit(unsigned int id, unsigned long long from, unsigned long long to, unsigned int flags, void *arg)
 {
 	TextScan   *scan = arg;
 	Matcher    *m = scan->matcher;
 
-	/* of a stored form that is not what it seems to be */
 	if (id >= (unsigned int) m->nexpressions || m->expressions[id].database != scan->database)
 		return 0;
 	if (nhits >= TEXT_MAX_HITS)
@@ -148,28 +152,52 @@ OnHit(unsigned int id, unsigned long long from, unsigned long long to, unsigned 
 	return scan->full;
 }
 
-/* Scan a text of `len` bytes, and the line end before it, for the expressions of a database */
-static void
-ScanFor(Matcher *m, int database, const char *text, int len)
+static int
+OnPlain(unsigned int id, unsigned long long from, unsigned long long to, unsigned int flags, void *arg)
 {
-	TextScan	scan = {m, database};
+	TextScan   *scan = arg;
+	Matcher    *m = scan->matcher;
+	const Literal *l = &m->plain[id];
+	int			end = (int) to;
+	int			start;
+
+	if (id >= (unsigned int) m->nplain || end < l->text.len)
+		return 0;
+	start = end - l->text.len;
+	if (nhits >= TEXT_MAX_HITS)
+		return 1;
+	if (!(l->border && BreaksWord(scan->text, scan->len, start, end)))
+		scan->full = !AddHit(&m->expressions[l->id], l->id, start, end);
+	return scan->full;
+}
+
+/* Scan for a database, in the packed text if that is of literals, else in the text itself and the line end before it */
+static void
+ScanFor(TextScan *scan, int database, const char *text, int len)
+{
+	Matcher    *m = scan->matcher;
+	bool		plain = database == DATABASE_PLAIN || database == DATABASE_PLAIN + 1;
 	int			before = nhits;
 
 	CHECK_FOR_INTERRUPTS();
-	for (;;)
+	scan->database = database;
+	do
 	{
-		hs_error_t	rc = hs_scan(m->databases[database].compiled, text - 1, len + 1, 0, matcher_scratch, OnHit, &scan);
+		hs_error_t	rc;
 
-		if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
-			elog(ERROR, "the scan of a text failed: %d", rc);
-		if (!scan.full)
-			return;
-		/* from the start, with more room and no matches counted yet */
-		hits = Grow(hits, &maxhits, sizeof(Hit));
+		if (nhits == maxhits)
+			hits = Grow(hits, &maxhits, sizeof(Hit));
+		/* from the start, with no matches counted yet */
 		for (; nhits > before; nhits--)
 			m->expressions[hits[nhits - 1].expression].look = 0;
-		scan.full = false;
-	}
+		scan->full = false;
+		if (plain)
+			rc = hs_scan(m->databases[database].compiled, scan->text, scan->len, 0, matcher_scratch, OnPlain, scan);
+		else
+			rc = hs_scan(m->databases[database].compiled, text - 1, len + 1, 0, matcher_scratch, OnHit, scan);
+		if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
+			elog(ERROR, "the scan of a text failed: %d", rc);
+	} while (scan->full);
 }
 
 /* By end, then by expression */
@@ -518,21 +546,25 @@ Conclude(const TextIntent *intent, Match *x, int n, TextMatch *result)
 static void
 FindHits(Matcher *m, const char *text, int len)
 {
-	TextScan	scan = {m};
-	int			npacked = Pack(text, len),
-				has;
+	TextScan	scan = {m, text, Pack(text, len)};
+	int			has = TextHas(text, len);
 
+	if (packed_at != NULL)
+		scan.text = packed;
 	nhits = 0;
-	LiteralSetFind(m->literals, packed_at != NULL ? packed : text, npacked, OnLiteral, &scan);
+	for (int d = DATABASE_PLAIN; d < DATABASE_FACTORED; d++)
+		if (m->databases[d].nexpressions > 0 && (m->databases[d].needs & ~has) == 0)
+			ScanFor(&scan, d, text, len);
+	if ((has & NEEDS_OTHER) != 0)
+		LiteralSetFind(m->literals, scan.text, scan.len, OnLiteral, &scan);
 	/* in the order of their ends, where it may decide which of the texts of a pattern count */
 	if (nhits > TEXT_MAX_REPEATS)
 		qsort(hits, nhits, sizeof(Hit), HitCmp);
-	has = TextHas(text, len);
 	for (int d = 0; d < NEEDS_KINDS; d++)
 		if (m->databases[d].nexpressions > 0 && (m->databases[d].needs & ~has) == 0)
-			ScanFor(m, d, text, len);
+			ScanFor(&scan, d, text, len);
 	for (int i = 0; i < scan.ndue; i++)
-		ScanFor(m, m->due[i], text, len);
+		ScanFor(&scan, m->due[i], text, len);
 }
 
 int

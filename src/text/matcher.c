@@ -2,11 +2,11 @@
  * matcher.c
  *	  Makes a matcher of patterns, and takes it out of its stored form.
  *
- * Patterns that are spelt alike share an expression. Literals are looked for by our own code (literal.c); so is a regular expression that matches
- * few texts, as these (spell.c). Any other is looked for by the library. Those that have factors (factor.c) are in databases of some each, and only scanned
+ * Patterns that are spelt alike share an expression. A regular expression that matches few texts is looked for as these (spell.c). Literals of ASCII
+ * alone are looked for by the library, others by our own code (literal.c), which is faster for Chinese and slower for English. Any other regular expression is looked for by the library. Those that have factors (factor.c) are in databases of some each, and only scanned
  * for where a text has the factors of one of them; the others in four databases, for all texts that have a letter, a character beyond ASCII, both, or anything at all.
  *
- * Only what the library compiles is stored, since only that takes time.
+ * Factors are literals like others. Only what the library compiles is stored, since only that takes time.
  */
 #include "text/expression.h"
 
@@ -156,11 +156,11 @@ DatabaseFor(Matcher *m, LiteralList *list, const char *folded, int expression)
 	MemoryContextSwitchTo(old);
 	for (int k = 0; k < nsets; k++)
 		for (int i = 0; i < sets[k].n; i++)
-			AddLiteral(list, (Str) {pnstrdup(sets[k].s[i].data, sets[k].s[i].len), sets[k].s[i].len}, -1 - (m->nfactored * TEXT_MAX_FACTORS + k), false);
+			AddLiteral(list, (Str) {pnstrdup(sets[k].s[i].data, sets[k].s[i].len), sets[k].s[i].len}, FACTOR(m->nfactored, k), false);
 	MemoryContextDelete(context);
 	if (nsets > 0)
 	{
-		d = NEEDS_KINDS + m->nfactored / TOGETHER;
+		d = DATABASE_FACTORED + m->nfactored / TOGETHER;
 		m->factored[m->nfactored++] = (Factored) {d, nsets};
 		m->ndatabases = d + 1;
 	}
@@ -246,6 +246,40 @@ WeightOf(const TextPattern *p)
 
 /* ---------- databases ---------- */
 
+/* Literals of ASCII alone are the library's to find, others our own */
+static void
+SplitLiterals(Matcher *m, LiteralList *list)
+{
+	int			n = 0;
+
+	m->plain = palloc_extended((list->n + 1) * sizeof(Literal), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < list->n; i++)
+	{
+		int			needs = PatternNeeds(PATTERN_LITERAL, list->literals[i].text.data);
+
+		if ((needs & NEEDS_OTHER) != 0)
+		{
+			list->literals[n++] = list->literals[i];
+			continue;
+		}
+		m->plain[m->nplain++] = list->literals[i];
+		m->databases[DATABASE_PLAIN + needs].nexpressions++;
+	}
+	m->literals = LiteralSetMake(list->literals, n);
+	pfree(list->literals);
+}
+
+/* Bytes as the library takes them */
+static char *
+Escaped(Str s)
+{
+	char	   *escaped = palloc(4 * s.len + 1);
+
+	for (int i = 0; i < s.len; i++)
+		sprintf(escaped + 4 * i, "\\x%02x", (unsigned char) s.data[i]);
+	return escaped;
+}
+
 /* Compile a database; false with *fault set if its patterns do not go together */
 static bool
 Compile(Matcher *m, int d, const char **fault)
@@ -257,6 +291,14 @@ Compile(Matcher *m, int d, const char **fault)
 	hs_compile_error_t *error = NULL;
 	int			n = 0;
 
+	for (int i = 0; i < m->nplain && (d == DATABASE_PLAIN || d == DATABASE_PLAIN + 1); i++)
+	{
+		if (PatternNeeds(PATTERN_LITERAL, m->plain[i].text.data) != database->needs)
+			continue;
+		sources[n] = Escaped(m->plain[i].text);
+		flags[n] = 0;
+		ids[n++] = i;
+	}
 	for (int i = database->first; n < database->nexpressions; i++)
 	{
 		if (m->expressions[i].database != d)
@@ -268,7 +310,7 @@ Compile(Matcher *m, int d, const char **fault)
 	if (hs_compile_multi(sources, flags, ids, n, HS_MODE_BLOCK, NULL, &database->compiled, &error) != HS_SUCCESS)
 	{
 		*fault = pstrdup(error->message);
-		if (error->expression >= 0 && error->expression < n)
+		if (error->expression >= 0 && error->expression < n && d != DATABASE_PLAIN && d != DATABASE_PLAIN + 1)
 		{
 			const TextPattern *p = &m->patterns[m->expressions[ids[error->expression]].users[0].pattern];
 
@@ -297,6 +339,8 @@ Digest(const Matcher *m)
 		if (e->database >= 0)
 			digest = hash_bytes_extended((const unsigned char *) e->source, e->len, digest * 31 + ((uint64) i << 20) + e->database);
 	}
+	for (int i = 0; i < m->nplain; i++)
+		digest = hash_bytes_extended((const unsigned char *) m->plain[i].text.data, m->plain[i].text.len, digest * 31 + m->plain[i].id);
 	return digest;
 }
 
@@ -392,18 +436,18 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 	m->npatterns = npatterns;
 	m->patterns = patterns;
 	m->expressions = palloc_extended((2 * (Size) npatterns + TEXT_MAX_SPELT_ALL + 1) * sizeof(Expression), MCXT_ALLOC_HUGE);
-	m->ndatabases = NEEDS_KINDS;
-	m->databases = palloc0((NEEDS_KINDS + npatterns / TOGETHER + 1) * sizeof(Database));
+	m->ndatabases = DATABASE_FACTORED;
+	m->databases = palloc0((DATABASE_FACTORED + npatterns / TOGETHER + 1) * sizeof(Database));
 	for (int d = 0; d < NEEDS_KINDS; d++)
 		m->databases[d].needs = d;
+	m->databases[DATABASE_PLAIN + 1].needs = NEEDS_WORD;
 	m->factored = palloc((npatterns + 1) * sizeof(Factored));
 	m->found = palloc((nintents + 1) * sizeof(TextMatch));
 	m->vetoes = palloc((nintents + 1) * sizeof(int));
 	if (!MakeExpressions(m, &list, fault))
 		return NULL;
 	m->due = palloc(m->ndatabases * sizeof(int));
-	m->literals = LiteralSetMake(list.literals, list.n);
-	pfree(list.literals);
+	SplitLiterals(m, &list);
 	callback->func = ReleaseMatcher;
 	callback->arg = m;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
