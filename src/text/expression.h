@@ -88,4 +88,7 @@ struct Matcher
 /* matcher.c: the library's scratch space, one for each backend, as large as any database wanted */
 extern hs_scratch_t *matcher_scratch;
 
+/* Another one of the same size, for one that a scan never gave back */
+extern void MatcherReplaceScratch(void);
+
 #endif							/* REVOPS_TEXT_EXPRESSION_H */

@@ -12,6 +12,8 @@
 #include "text/expression.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <signal.h>
 
 #include "miscadmin.h"
 #include "text/fold.h"
@@ -171,6 +173,58 @@ OnPlain(unsigned int id, unsigned long long from, unsigned long long to, unsigne
 	return scan->full;
 }
 
+/*
+ * vectorscan before its change 392 (April 2026) ends the process in some scans: a stray line prints the text into a buffer of 255 bytes, which the C
+ * library notices before anything is written, and aborts. That is an error here, and the scratch space, which the scan has marked as in use, is replaced.
+ */
+static sigjmp_buf after_abort;
+static volatile sig_atomic_t scanning = false;
+static struct sigaction abort_before;
+
+static void
+OnAbort(int signal_number)
+{
+	if (scanning)
+	{
+		scanning = false;
+		siglongjmp(after_abort, 1);
+	}
+	/* not ours: abort() goes on to end the process */
+	sigaction(SIGABRT, &abort_before, NULL);
+}
+
+static void
+CatchAborts(void)
+{
+	static bool caught = false;
+	struct sigaction action = {.sa_handler = OnAbort, .sa_flags = SA_NODEFER};
+
+	if (caught)
+		return;
+	sigemptyset(&action.sa_mask);
+	caught = sigaction(SIGABRT, &action, &abort_before) == 0;
+}
+
+static hs_error_t
+GuardedScan(const Database *database, const char *text, int len, match_event_handler found, TextScan *scan)
+{
+	hs_error_t	rc;
+
+	if (sigsetjmp(after_abort, 0) != 0)
+	{
+		MatcherReplaceScratch();
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the pattern library cannot look through a text of %d bytes for the regular expressions that are published", len),
+				 errdetail("A fault of vectorscan, mended by its change 392, ends some scans of more than 254 bytes."),
+				 errhint("Install a later vectorscan, or give the repeats of the regular expressions that were published last a bound: {1,20} instead of +.")));
+	}
+	scanning = true;
+	rc = hs_scan(database->compiled, text, len, 0, matcher_scratch, found, scan);
+	scanning = false;
+	return rc;
+}
+
 /* Scan for a database, in the packed text if that is of literals, else in the text itself and the line end before it */
 static void
 ScanFor(TextScan *scan, int database, const char *text, int len)
@@ -180,6 +234,7 @@ ScanFor(TextScan *scan, int database, const char *text, int len)
 	int			before = nhits;
 
 	CHECK_FOR_INTERRUPTS();
+	CatchAborts();
 	scan->database = database;
 	do
 	{
@@ -192,9 +247,9 @@ ScanFor(TextScan *scan, int database, const char *text, int len)
 			m->expressions[hits[nhits - 1].expression].look = 0;
 		scan->full = false;
 		if (plain)
-			rc = hs_scan(m->databases[database].compiled, scan->text, scan->len, 0, matcher_scratch, OnPlain, scan);
+			rc = GuardedScan(&m->databases[database], scan->text, scan->len, OnPlain, scan);
 		else
-			rc = hs_scan(m->databases[database].compiled, text - 1, len + 1, 0, matcher_scratch, OnHit, scan);
+			rc = GuardedScan(&m->databases[database], text - 1, len + 1, OnHit, scan);
 		if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
 			elog(ERROR, "the scan of a text failed: %d", rc);
 	} while (scan->full);

@@ -20,6 +20,44 @@
 
 hs_scratch_t *matcher_scratch = NULL;
 
+/* What the library has allocated as scratch space: between its calls, one at most */
+static void *scratches[4];
+
+static void *
+AllocScratch(size_t size)
+{
+	for (int i = 0; i < lengthof(scratches); i++)
+		if (scratches[i] == NULL)
+			return scratches[i] = malloc(size);
+	return NULL;
+}
+
+static void
+FreeScratch(void *scratch)
+{
+	for (int i = 0; i < lengthof(scratches); i++)
+		if (scratches[i] == scratch)
+			scratches[i] = NULL;
+	free(scratch);
+}
+
+void
+MatcherReplaceScratch(void)
+{
+	hs_scratch_t *fresh = NULL;
+	void	   *used[lengthof(scratches)];
+
+	memcpy(used, scratches, sizeof(used));
+	if (hs_clone_scratch(matcher_scratch, &fresh) != HS_SUCCESS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("no memory to look for patterns")));
+	/* the library itself frees none that a scan uses */
+	for (int i = 0; i < lengthof(used); i++)
+		FreeScratch(used[i]);
+	matcher_scratch = fresh;
+}
+
 static void
 ReleaseMatcher(void *arg)
 {
@@ -460,6 +498,8 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 		CHECK_FOR_INTERRUPTS();
 		if (stored == NULL && !Compile(m, d, fault))
 			return NULL;
+		if (matcher_scratch == NULL)
+			hs_set_scratch_allocator(AllocScratch, FreeScratch);
 		if (hs_alloc_scratch(m->databases[d].compiled, &matcher_scratch) != HS_SUCCESS)
 			ereport(ERROR,
 					(errcode(ERRCODE_OUT_OF_MEMORY),

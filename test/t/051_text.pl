@@ -246,6 +246,16 @@ is(sql(q{SET revops.as_of = '2028-01-01'; SELECT count(*) FROM (
 cmp_ok(sql(q{SET revops.as_of = '2028-01-01'; SELECT count(*) FROM block_text, revops.detect_intents(body) WHERE intent LIKE 'block%'}), '>', 20, 'and found');
 sql(q{SELECT count(revops.drop_intent(intent)) FROM revops.intent WHERE intent LIKE 'block%'});
 
+# an abort of the library in a long text is an error of that text, and no more; a library without the fault finds what there is
+sql(q{SELECT revops.put_intent('abort', '{"threshold": 0, "patterns": [{"lang": "zh", "regex": "[^a](?:\\\\w)*[^,。]{0,4}É"}]}'); SELECT revops.publish_intents();
+	CREATE FUNCTION look(b text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM revops.detect_intents(b)); EXCEPTION WHEN feature_not_supported THEN RETURN sqlerrm; END'});
+my $answers = sql(q{SET revops.as_of = '2028-01-01'; SELECT setseed(0.3); SELECT string_agg(look(body), E'\n') FROM (SELECT (SELECT string_agg((ARRAY['a','b',' ','É','。',',','hello ','word','贵','1','ab','bc','x','c'])[1 + floor(random() * 14)::int], '')
+	FROM generate_series(1, 500 + 0 * g)) AS body FROM generate_series(1, 20) g) t});
+like($answers, qr/\A\s*(?:(?:\d+|the pattern library cannot look through a text of \d+ bytes for the regular expressions that are published)\n?){20}\z/, 'long texts are looked through, or refused');
+note((split /\n/, $answers)[-1]);
+is(sql(q{SET revops.as_of = '2028-01-01'; SELECT look('x hello É')}), '1', 'and the next is looked through');
+sql(q{SELECT revops.drop_intent('abort'); DROP FUNCTION look});
+
 # a stored form that is damaged, or another publication's, is no use and does no harm: what is published is compiled anew
 sql(q{CREATE TABLE whole_form AS SELECT publication AS no, compiled FROM revops.intent_publication ORDER BY publication DESC LIMIT 1;
 	CREATE TABLE sample AS SELECT left(body, 12) AS body FROM feed WHERE body <> '' LIMIT 200; INSERT INTO sample SELECT word FROM unnest('{ab no word,贵了 not,the  a b,x. no no}'::text[]) word});
