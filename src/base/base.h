@@ -44,6 +44,9 @@ extern void ClockInit(void);
 /* clock.c: revops.as_of if it is set, otherwise the start of the statement */
 extern TimestampTz RevopsNow(void);
 
+/* clock.c: the interval that a setting's text gives; false: it is none. Throws nothing, as the hooks that check settings must not. */
+extern bool IntervalSetting(const char *text, Interval *interval);
+
 /* sql.c: the one door to SQL */
 typedef struct SqlPlan
 {

@@ -45,31 +45,53 @@ Canonical(char **newval, TimestampTz value)
 	return true;
 }
 
+/* What an input function makes of a setting; false: it throws, which a hook that checks settings must not. */
+static bool
+ReadSetting(PGFunction input, const char *text, Datum *value)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	volatile bool ok = true;
+
+	PG_TRY();
+	{
+		*value = DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(oldcontext);
+		FlushErrorState();
+		ok = false;
+	}
+	PG_END_TRY();
+	return ok;
+}
+
+bool
+IntervalSetting(const char *text, Interval *interval)
+{
+	Datum		value;
+
+	if (!ReadSetting(interval_in, text, &value))
+		return false;
+	*interval = *DatumGetIntervalP(value);
+	pfree(DatumGetPointer(value));
+	return true;
+}
+
 /* Parse the setting once, when it is set. */
 static bool
 CheckAsOf(char **newval, void **extra, GucSource source)
 {
 	TimestampTz *parsed;
-	MemoryContext oldcontext = CurrentMemoryContext;
-	volatile bool ok = true;
-	volatile TimestampTz value = DT_NOEND;
+	TimestampTz value = DT_NOEND;
 
 	if (*newval != NULL && **newval != '\0')
 	{
-		/* input functions throw; a GUC check hook must not */
-		PG_TRY();
-		{
-			value = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(*newval),
-															ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(oldcontext);
-			FlushErrorState();
-			ok = false;
-		}
-		PG_END_TRY();
-		if (!ok || TIMESTAMP_NOT_FINITE(value))
+		Datum		read;
+
+		if (ReadSetting(timestamptz_in, *newval, &read))
+			value = DatumGetTimestampTz(read);
+		if (TIMESTAMP_NOT_FINITE(value))
 		{
 			GUC_check_errdetail("\"%s\" is not a point in time.", *newval);
 			GUC_check_errhint("Give a timestamp with its zone, such as '2026-01-31 09:00+08', or '' for the wall clock.");

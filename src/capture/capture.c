@@ -541,32 +541,15 @@ revops_event_before_insert(PG_FUNCTION_ARGS)
 static bool
 CheckRetention(char **newval, void **extra, GucSource source)
 {
-	MemoryContext oldcontext = CurrentMemoryContext;
-	volatile bool ok = true;
+	Interval	i;
 
 	if (*newval == NULL || **newval == '\0')
 		return true;
-	/* input functions throw; a GUC check hook must not */
-	PG_TRY();
-	{
-		Interval   *i = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(*newval),
-															  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-
-		ok = i->month >= 0 && i->day >= 0 && i->time >= 0 && (i->month > 0 || i->day > 0 || i->time > 0);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(oldcontext);
-		FlushErrorState();
-		ok = false;
-	}
-	PG_END_TRY();
-	if (!ok)
-	{
-		GUC_check_errdetail("\"%s\" is not a length of time.", *newval);
-		GUC_check_errhint("Give an interval such as '18 months', or '' to keep events for ever.");
-	}
-	return ok;
+	if (IntervalSetting(*newval, &i) && i.month >= 0 && i.day >= 0 && i.time >= 0 && (i.month > 0 || i.day > 0 || i.time > 0))
+		return true;
+	GUC_check_errdetail("\"%s\" is not a length of time.", *newval);
+	GUC_check_errhint("Give an interval such as '18 months', or '' to keep events for ever.");
+	return false;
 }
 
 void

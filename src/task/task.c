@@ -15,31 +15,13 @@ static char *fallback_rep = NULL;
 static bool
 CheckMaxAge(char **newval, void **extra, GucSource source)
 {
-	MemoryContext oldcontext = CurrentMemoryContext;
-	bool		ok = false;
+	Interval	i;
 
-	/* input functions throw; a GUC check hook must not */
-	PG_TRY();
-	{
-		Interval   *v = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(*newval),
-															  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-
-		ok = v->month == 0 && v->day >= 0 && v->time >= 0 && (v->day > 0 || v->time > 0);
-		pfree(v);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(oldcontext);
-		FlushErrorState();
-		ok = false;
-	}
-	PG_END_TRY();
-	if (!ok)
-	{
-		GUC_check_errdetail("\"%s\" is not a span of days, hours and minutes.", *newval);
-		GUC_check_errhint("Give it as '24 hours', for example.");
-	}
-	return ok;
+	if (IntervalSetting(*newval, &i) && i.month == 0 && i.day >= 0 && i.time >= 0 && (i.day > 0 || i.time > 0))
+		return true;
+	GUC_check_errdetail("\"%s\" is not a span of days, hours and minutes.", *newval);
+	GUC_check_errhint("Give it as '24 hours', for example.");
+	return false;
 }
 
 void
