@@ -123,6 +123,35 @@ SELECT occurred_at, intent, evidence FROM revops.event_intent WHERE occurred_at 
 -- stored for another machine, it is compiled anew
 UPDATE revops.intent_publication SET fingerprint = 'elsewhere';
 SELECT found('A discount?');
+-- what a session keeps of patterns: what has room in revops.pattern_memory, but for the publication in use
+CREATE VIEW kept AS SELECT count(*) AS publications FROM pg_backend_memory_contexts WHERE name = 'revops text matcher';
+SET revops.as_of = '2026-03-02 09:00+00';
+SELECT found('A discount?');
+SET revops.as_of = '2026-03-03 11:00+00';
+SELECT found('A discount?');
+TABLE kept;
+SET revops.pattern_memory = 0;
+SET revops.as_of = '2026-03-02 09:00+00';
+SELECT found('A discount?');
+TABLE kept;
+RESET revops.pattern_memory;
+SET revops.as_of = '2026-03-03 11:00+00';
+SELECT found('A discount?');
+TABLE kept;
+-- and nothing of one that was replaced, once the transaction that used it has ended
+SELECT revops.put_intent('price_objection', '{"topic": "price", "patterns": [{"include": "rebate"}]}');
+SET revops.as_of = '2026-03-03 12:00+00';
+BEGIN;
+SELECT found('A discount?');
+SELECT revops.publish_intents();
+SET revops.as_of = '2026-03-03 13:00+00';
+SELECT found('A discount?'), found('A rebate?');
+TABLE kept;
+COMMIT;
+UPDATE revops.intent_publication SET fingerprint = 'elsewhere', valid_to = valid_to;
+SELECT found('A rebate?');
+TABLE kept;
+DROP VIEW kept;
 -- no patterns at all
 DELETE FROM revops.intent_pattern;
 SELECT revops.publish_intents() > 0 AS published;

@@ -566,3 +566,18 @@ MatcherIntent(const Matcher *m, int intent)
 {
 	return &m->intents[intent];
 }
+
+Size
+MatcherCompiledSize(const Matcher *m)
+{
+	Size		total = 0;
+
+	for (int d = 0; d < m->ndatabases; d++)
+	{
+		size_t		size;
+
+		if (m->databases[d].compiled != NULL && hs_database_size(m->databases[d].compiled, &size) == HS_SUCCESS)
+			total += size;
+	}
+	return total;
+}

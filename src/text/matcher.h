@@ -94,6 +94,9 @@ extern Matcher *MatcherMake(TextIntent *intents, int nintents, TextPattern *patt
 /* Its stored form; memory: the current context */
 extern char *MatcherStore(const Matcher *m, Size *len);
 
+/* What the library holds for it, in bytes; the rest is in its memory context */
+extern Size MatcherCompiledSize(const Matcher *m);
+
 extern int	MatcherIntents(const Matcher *m);
 extern const TextIntent *MatcherIntent(const Matcher *m, int intent);
 

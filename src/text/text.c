@@ -4,8 +4,8 @@
  *
  * A publication is a set of intents and patterns, with the times of events that it is for. What an event's words show depends on the event and on
  * the publication of its time alone, so it can be found again at any time, and a replay sees what the stream saw. The list of publications is
- * read anew after an invalidation of revops.intent_publication; a matcher is made when the first text of its time comes, and few are
- * kept. A stored form that another library or processor made is compiled anew, in memory. A publication may name a version of a model, which
+ * read anew after an invalidation of revops.intent_publication; a matcher is made when the first text of its time comes. What is kept takes
+ * revops.pattern_memory at most, but for the one in use; and of those that were replaced, what the transaction uses. A stored form that another library or processor made is compiled anew, in memory. A publication may name a version of a model, which
  * then speaks for the labels that are intents, next to their patterns (voice.c).
  */
 #include "text/text.h"
@@ -28,7 +28,14 @@
 #include "utils/rangetypes.h"
 #include "utils/typcache.h"
 
-#define MAX_MATCHERS	4
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+/* The memory for patterns, in kB */
+#define TEXT_DEFAULT_PATTERN_MEMORY	(128 * 1024)
+#define TEXT_MIN_PATTERN_MEMORY		0
+#define TEXT_MAX_PATTERN_MEMORY		INT_MAX
 
 /* Texts of a batch whose intents are remembered, for those that are the same; and their bytes */
 #define TEXT_HEARD_SLOTS	16384
@@ -42,7 +49,9 @@ typedef struct TextPublication
 	MemoryContext context;		/* NULL: its matcher is not made */
 	Matcher    *matcher;		/* NULL: its patterns do not compile any more */
 	Voice	   *voice;			/* NULL: no model is named */
+	Size		size;			/* what these take */
 	uint64		used;
+	TimestampTz used_in;		/* when the last transaction that did began */
 } TextPublication;
 
 typedef struct TextCache
@@ -57,6 +66,8 @@ static TextCache *cache = NULL;
 static Oid	cache_relid = InvalidOid;
 static bool cache_dirty = true;
 static uint64 uses = 0;
+static int	pattern_memory = TEXT_DEFAULT_PATTERN_MEMORY;
+static bool memory_changed = false; /* what is kept may be more than that */
 
 /* where texts are folded: as long as the longest so far, and bounded */
 static char *folded = NULL;
@@ -190,6 +201,8 @@ MakeMatcher(TextPublication *p)
 			stored = (bytea *) PG_DETOAST_DATUM_COPY(Value(0, 4, &isnull));
 		SPI_freetuptable(SPI_tuptable);
 		ReadDocuments(documents[0], documents[1], &intents, &nintents, &patterns, &npatterns);
+		pfree(DatumGetPointer(documents[0]));
+		pfree(DatumGetPointer(documents[1]));
 		if (stored != NULL)
 			p->matcher = MatcherMake(intents, nintents, patterns, npatterns, VARDATA(stored), VARSIZE(stored) - VARHDRSZ, &fault);
 		if (p->matcher == NULL)
@@ -199,10 +212,92 @@ MakeMatcher(TextPublication *p)
 					(errcode(ERRCODE_INVALID_REGULAR_EXPRESSION),
 					 errmsg("publication %d of intents is left out: %s", p->no, fault ? fault : "its patterns do not compile"),
 					 errhint("Mend the pattern with revops.put_intent(), and SELECT revops.publish_intents().")));
+		if (stored != NULL)
+			pfree(stored);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, cache->context);
 	p->context = context;
+	p->size = MemoryContextMemAllocated(context, true) + (p->matcher != NULL ? MatcherCompiledSize(p->matcher) : 0);
+}
+
+/* Give back what the library has freed: the heap of its many small blocks would keep it */
+static void
+TrimHeap(void)
+{
+#ifdef __GLIBC__
+	(void) malloc_trim(0);
+#endif
+}
+
+static void
+Release(TextPublication *p)
+{
+	MemoryContextDelete(p->context);
+	p->context = NULL;
+	p->matcher = NULL;
+	p->voice = NULL;
+	p->size = 0;
+}
+
+/* Make room in revops.pattern_memory for one that is in use: the least recently used go first */
+static void
+MakeRoom(const TextPublication *in_use)
+{
+	bool		released = false;
+
+	memory_changed = false;
+	for (;;)
+	{
+		TextPublication *oldest = NULL;
+		Size		total = in_use->size;
+
+		for (int i = 0; i < cache->n; i++)
+		{
+			TextPublication *p = &cache->publications[i];
+
+			if (p == in_use || p->context == NULL)
+				continue;
+			total += p->size;
+			if (oldest == NULL || p->used < oldest->used)
+				oldest = p;
+		}
+		if (oldest == NULL || total <= (Size) pattern_memory * 1024)
+			break;
+		Release(oldest);
+		released = true;
+	}
+	if (released)
+		TrimHeap();
+}
+
+/* Of publications that were replaced, those that the transaction has not used go */
+static void
+ReleaseReplaced(void)
+{
+	bool		released = false;
+
+	for (int i = 0; i < cache->n - 1; i++)
+	{
+		TextPublication *p = &cache->publications[i];
+
+		if (p->context == NULL || p->used_in == GetCurrentTransactionStartTimestamp())
+			continue;
+		Release(p);
+		released = true;
+	}
+	if (released)
+		TrimHeap();
+}
+
+static TextPublication *
+Use(TextPublication *p)
+{
+	p->used = ++uses;
+	p->used_in = GetCurrentTransactionStartTimestamp();
+	if (memory_changed)
+		MakeRoom(p);
+	return p->matcher != NULL ? p : NULL;
 }
 
 static void
@@ -255,7 +350,9 @@ ReadPublications(void)
 					fresh->publications[i].context = was->context;
 					fresh->publications[i].matcher = was->matcher;
 					fresh->publications[i].voice = was->voice;
+					fresh->publications[i].size = was->size;
 					fresh->publications[i].used = was->used;
+					fresh->publications[i].used_in = was->used_in;
 					MemoryContextSetParent(was->context, context);
 				}
 			}
@@ -263,6 +360,7 @@ ReadPublications(void)
 	}
 	MemoryContextSetParent(context, CacheMemoryContext);
 	cache = fresh;
+	ReleaseReplaced();
 }
 
 /* Has the list of publications to be read anew? */
@@ -294,27 +392,12 @@ PublicationFor(TimestampTz at)
 			continue;
 		if (p->context == NULL)
 		{
-			TextPublication *oldest = NULL;
-			int			made = 0;
-
-			for (int k = 0; k < cache->n; k++)
-				if (cache->publications[k].context != NULL)
-				{
-					made++;
-					if (oldest == NULL || cache->publications[k].used < oldest->used)
-						oldest = &cache->publications[k];
-				}
-			if (made >= MAX_MATCHERS)
-			{
-				MemoryContextDelete(oldest->context);
-				oldest->context = NULL;
-				oldest->matcher = NULL;
-				oldest->voice = NULL;
-			}
+			MakeRoom(p);
 			MakeMatcher(p);
+			MakeRoom(p);
+			TrimHeap();
 		}
-		p->used = ++uses;
-		return p->matcher != NULL ? p : NULL;
+		return Use(p);
 	}
 	return NULL;
 }
@@ -333,10 +416,7 @@ PublicationNow(void)
 			TextPublication *p = &cache->publications[i];
 
 			if (now >= p->from && now < p->until && p->context != NULL)
-			{
-				p->used = ++uses;
-				return p->matcher != NULL ? p : NULL;
-			}
+				return Use(p);
 		}
 	level = SqlConnect();
 	found = PublicationFor(now);
@@ -841,6 +921,7 @@ compile_intents(PG_FUNCTION_ARGS)
 	SET_VARSIZE(result, len + VARHDRSZ);
 	memcpy(VARDATA(result), bytes, len);
 	MemoryContextDelete(context);
+	TrimHeap();
 	PG_RETURN_BYTEA_P(result);
 }
 
@@ -852,9 +933,20 @@ text_fingerprint(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(MatcherFingerprint()));
 }
 
+static void
+MemoryChanged(int newval, void *extra)
+{
+	memory_changed = true;
+}
+
 void
 TextInit(void)
 {
+	DefineCustomIntVariable("revops.pattern_memory",
+							"The memory that compiled patterns may take in each process.",
+							"The least recently used are released first; the publication in use is always kept.",
+							&pattern_memory, TEXT_DEFAULT_PATTERN_MEMORY, TEXT_MIN_PATTERN_MEMORY, TEXT_MAX_PATTERN_MEMORY,
+							PGC_USERSET, GUC_UNIT_KB, NULL, MemoryChanged, NULL);
 	event_reader = ReadEvent;
 	event_feeler = TextFeeling;
 	SentimentInit();
