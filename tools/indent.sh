@@ -1,34 +1,52 @@
 #!/bin/bash
-# make indent: format the C code as PostgreSQL's own, with pg_bsd_indent (Debian: pg-bsd-indent), lines to 140 columns.
-# --check names the files that would change, and changes nothing. FILES="src/..." looks at these only.
-# The names of types, which the tool must know, are in tools/typedefs.list; make typedefs renews it after a build.
+# make indent: format the C code by PostgreSQL's pgindent, with lines to 140 columns where it wraps comments. indent.pl says what is kept from it.
+# --check (make indent-check) names the files that would change, and changes nothing. FILES="src/..." looks at these only.
+# So that all machines format alike, pgindent and pg_bsd_indent are those of Debian 13's postgresql-server-dev-17, with the C library that they were
+# built for: unpacked from the mirror into INDENT_DIR, once; nothing is installed, and no rights are needed.
+# The names of types of PostgreSQL and of libraries are in tools/typedefs.list; make typedefs renews it after a build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-indent=$(command -v pg_bsd_indent || ls "$(pg_config --pkglibdir 2>/dev/null)"/pgxs/src/tools/pg_bsd_indent/pg_bsd_indent 2>/dev/null) || {
-	echo "There is no pg_bsd_indent. On Debian: apt install pg-bsd-indent" >&2; exit 1; }
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
-read -ra files <<<"${FILES:-$(ls src/*.[ch] src/*/*.[ch] | grep -v fold_table.h | tr '\n' ' ')}"
+tool=${INDENT_DIR:-/var/tmp/pg_revops_indent.$(id -u)}
 
-# names that are types somewhere, and variables here
-grep -vxE 'text|date|interval|timestamp' tools/typedefs.list >"$work/typedefs"
+get_tool() {
+	local mirror key options
+	for p in apt-get dpkg-deb; do
+		command -v $p >/dev/null || { echo "This takes pgindent from Debian's mirror, and there is no $p here." >&2; exit 1; }
+	done
+	echo "Fetching pgindent ..." >&2
+	rm -rf "$tool"
+	mkdir -p "$tool"/{lists,cache/archives}/partial
+	mirror=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(SUITE)' 2>/dev/null | awk -F'|' '$2 == "Debian" && $1 !~ /security/ { print $1; exit }')
+	key=$(ls /usr/share/keyrings/debian-archive-keyring.{pgp,gpg} 2>/dev/null | head -1) || true
+	echo "deb ${key:+[signed-by=$key]} ${MIRROR:-${mirror:-http://deb.debian.org/debian}} trixie main" >"$tool/sources.list"
+	options=(-qq -o "Dir::Etc::sourcelist=$tool/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$tool/lists" -o "Dir::Cache=$tool/cache"
+		-o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false)
+	(cd "$tool" && apt-get "${options[@]}" update && apt-get "${options[@]}" download postgresql-server-dev-17 libc6) >&2
+	for p in "$tool"/*.deb; do dpkg-deb -x "$p" "$tool/root"; done
+	rm -rf "$tool"/{lists,cache,*.deb} "$tool/root/usr/share"
+	cat >"$tool/pg_bsd_indent" <<-'END'
+		#!/bin/bash
+		root=${0%/*}/root library=(${0%/*}/root/usr/lib/*/ld-linux-*.so.*)
+		exec "$library" --library-path "${library%/*}" "$root/usr/lib/postgresql/17/bin/pg_bsd_indent" "${@/#-l79/-l139}"
+	END
+	chmod 755 "$tool/pg_bsd_indent"
+	"$tool/pg_bsd_indent" --version >"$tool/version"
+}
+[ -s "$tool/version" ] || get_tool
+
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+# tables of letters and words are no code
+read -ra files <<<"${FILES:-$(ls src/*.[ch] src/*/*.[ch] test/unit/*.[ch] test/fuzz/*.[ch] | grep -vE 'fold_table.h|lexicon_.*.h' | tr '\n' ' ')}"
+failed=0
+perl tools/indent.pl "$tool" "$work" "${files[@]}" || failed=1
 
 changed=()
 for f in "${files[@]}"; do
-	# pg_bsd_indent breaks letters beyond ASCII
-	! LC_ALL=C grep -q $'[\x80-\xff]' "$f" || continue
-	# a function may be called what is a type elsewhere
-	{ grep -oE '\b[A-Z]\w*\(' "$f" || true; } | tr -d '(' | sort -u >"$work/functions"
-	grep -vxFf "$work/functions" "$work/typedefs" >"$work/types"
-	"$indent" -bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -i4 -l139 -lp -lpl -nip -npro -sac -tpg -ts4 -U"$work/types" \
-		<"$f" >"$work/raw.c" 2>"$work/messages" ||
-		{ echo "$f: left as it is, since pg_bsd_indent cannot read all of it" >&2; continue; }
-	# as pgindent does: a function's type that is a pointer stays together
-	sed -E 's/^((static |const |struct |extern )*[A-Za-z_]\w*)[[:space:]]+(\*+)$/\1 \3/; s/([(,] ?)text \* /\1text */g' "$work/raw.c" >"$work/out.c"
-	if ! cmp -s "$f" "$work/out.c"; then
-		changed+=("$f")
-		[ "${1:-}" = --check ] || cat "$work/out.c" >"$f"
-	fi
+	[ -f "$work/$f" ] && ! cmp -s "$f" "$work/$f" || continue
+	changed+=("$f")
+	[ "${1:-}" = --check ] || cat "$work/$f" >"$f"
 done
-[ ${#changed[@]} = 0 ] && { echo "All ${#files[@]} files are formatted."; exit 0; }
-printf '%s\n' "${changed[@]}"
+[ ${#changed[@]} = 0 ] || printf '%s\n' "${changed[@]}"
+[ $failed = 0 ] || exit 1
+[ ${#changed[@]} != 0 ] || { echo "All ${#files[@]} files are formatted."; exit 0; }
 [ "${1:-}" != --check ] || { echo "${#changed[@]} of ${#files[@]} files are not formatted: make indent" >&2; exit 1; }

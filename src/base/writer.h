@@ -40,7 +40,7 @@ typedef struct TableWriter
 extern TableWriter *TableWriterOpen(const char *table);
 extern bool TableWriterFind(TableWriter *w, const Datum *key);	/* row in w->found, all attributes deformed */
 extern void TableWriterPut(TableWriter *w, bool update, const Datum *values, const bool *isnull);	/* update: the row found last */
-extern void TableWriterAdd(TableWriter *w, const Datum *values, const bool *isnull);	/* a new row, copied; seen by TableWriterFind after Close only */
+extern void TableWriterAdd(TableWriter *w, const Datum *values, const bool *isnull);	/* a new row, copied; found after Close only */
 extern void TableWriterDelete(TableWriter *w);	/* the row found last */
 extern void TableWriterClose(TableWriter *w);
 

@@ -308,8 +308,11 @@ revops_explain(PG_FUNCTION_ARGS)
 		reason[n++] = (Reason) {InputName(blob, i), InputValue(blob, i, plan), by_input[i]};
 	for (uint32 t = 0; t < blob->nterms; t++)
 		if (term[t].b >= 0)
-			reason[n++] = (Reason) {psprintf("%s with %s", InputName(blob, term[t].a), InputName(blob, term[t].b)),
-			psprintf("%s with %s", InputValue(blob, term[t].a, plan), InputValue(blob, term[t].b, plan)), by_term[t]};
+		{
+			reason[n].feature = psprintf("%s with %s", InputName(blob, term[t].a), InputName(blob, term[t].b));
+			reason[n].value = psprintf("%s with %s", InputValue(blob, term[t].a, plan), InputValue(blob, term[t].b, plan));
+			reason[n++].contribution = by_term[t];
+		}
 	qsort(reason, n, sizeof(Reason), ReasonCmp);
 	for (int i = -1; i < n; i++)
 	{

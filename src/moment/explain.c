@@ -111,6 +111,7 @@ DescribeField(StringInfo out, const char *key, const json_t *json)
 	else if (!json_is_object(json))
 		DescribeTest(out, field, "eq", json);
 	else
+	{
 		json_object_foreach((json_t *) json, op, value)
 		{
 			if (!first)
@@ -118,6 +119,7 @@ DescribeField(StringInfo out, const char *key, const json_t *json)
 			first = false;
 			DescribeTest(out, field, op, value);
 		}
+	}
 }
 
 static void
@@ -286,12 +288,16 @@ DescribeStep(StringInfo out, const json_t *step)
 	DescribeCondition(out, json_object_get(step, "when"));
 	DescribeSame(out, step);
 	if ((value = json_object_get(step, "where")) != NULL)
+	{
 		json_object_foreach(value, key, ops)
+		{
 			json_object_foreach(ops, op, ref)
 			{
 				appendStringInfoString(out, ", ");
 				DescribeTest(out, pg_any_to_server(key, strlen(key), PG_UTF8), op, ref);
 			}
+		}
+	}
 	if ((value = json_object_get(step, "gap")) != NULL)
 	{
 		json_t	   *least = json_object_get(value, "at_least");

@@ -107,7 +107,8 @@ typedef struct MomentProgress
 	TimestampTz until;			/* when what it has is lost, or, of a timeout, completes; DT_NOEND: not known */
 } MomentProgress;
 
-extern bool PatternProgress(const MomentRule *rule, const PatternState *state, TimestampTz now, MomentProgress *progress);	/* false: nothing has begun */
+/* false: nothing has begun */
+extern bool PatternProgress(const MomentRule *rule, const PatternState *state, TimestampTz now, MomentProgress *progress);
 
 /* The stated cap on events kept per state: of a window and a streak the newest, of chains those that began last */
 #define PATTERN_MAX_ENTRIES 1024

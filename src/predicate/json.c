@@ -320,11 +320,11 @@ JsonDocOpen(const char *what, const char *text)
 	cb->arg = doc;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, cb);
 	doc->root = json_loads(doc->text, JSON_REJECT_DUPLICATES, &error);
+	/* what it quotes may end within a character */
 	if (doc->root == NULL)
 		ereport(ERROR,
 				(errcode(json_error_code(&error) == json_error_out_of_memory ? ERRCODE_OUT_OF_MEMORY : ERRCODE_INVALID_JSON_TEXT),
 				 errmsg("%s, line %d, column %d: %s", what, error.line, error.column,
-						/* it may end within a character */
 						ForMessage(pnstrdup(error.text, pg_encoding_verifymbstr(PG_UTF8, error.text, strlen(error.text)))))));
 	return doc;
 }

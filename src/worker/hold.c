@@ -102,8 +102,10 @@ DatabaseNeeded(Node *stmt)
 			break;
 		case T_AlterDatabaseStmt:
 			foreach(lc, ((AlterDatabaseStmt *) stmt)->options)
+			{
 				if (strcmp(((DefElem *) lfirst(lc))->defname, "tablespace") == 0)
 					return ((AlterDatabaseStmt *) stmt)->dbname;
+			}
 			break;
 		case T_CreatedbStmt:
 			foreach(lc, ((CreatedbStmt *) stmt)->options)

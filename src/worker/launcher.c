@@ -167,8 +167,10 @@ Scanned(List *scan, Oid dboid)
 	ListCell   *lc;
 
 	foreach(lc, scan)
+	{
 		if (((ScannedDatabase *) lfirst(lc))->dboid == dboid)
 			return lfirst(lc);
+	}
 	return NULL;
 }
 

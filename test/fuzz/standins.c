@@ -473,9 +473,9 @@ pq_getmsgint64(StringInfo in)
 }
 
 #if PG_VERSION_NUM < 160000
-#define void_or_char	char
+typedef char void_or_char;
 #else
-#define void_or_char	void
+typedef void void_or_char;
 #endif
 
 void
