@@ -19,9 +19,17 @@ ISOLATION_OPTS = --inputdir=test --load-extension=pg_revops
 TAP_TESTS    = 1
 PROVE_TESTS  = test/t/*.pl
 
-PG_CPPFLAGS  = -I$(CURDIR)/src -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
+# vectorscan or hyperscan (libhs) and jansson: where pkg-config finds them, else where the compiler does
+PKG_CONFIG  ?= pkg-config
+LIBS_DIRS   := $(filter-out /usr/include,$(sort $(foreach l,libhs jansson,$(shell $(PKG_CONFIG) --variable=includedir $(l) 2>/dev/null))))
+LIBS_LINK   := $(or $(shell $(PKG_CONFIG) --libs libhs jansson 2>/dev/null),-lhs -ljansson)
+
+# Left out of -Wextra: what callbacks, tables that end in zeros, and PostgreSQL's own headers bring by the hundred. WERROR=-Werror: no other warning of
+# gcc, or of the clang that makes the bitcode, is let pass (make check does so)
+WARNINGS     = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $(WERROR)
+PG_CPPFLAGS  = -I$(CURDIR)/src $(LIBS_DIRS:%=-I%) $(WARNINGS)
 # -Bsymbolic: a name of ours never resolves to one of the server's
-SHLIB_LINK   = -ljansson -lhs -Wl,-Bsymbolic
+SHLIB_LINK   = $(LIBS_LINK) -Wl,-Bsymbolic
 EXTRA_CLEAN  = $(DATA_built) test/unit/predicate_test.o test/unit/predicate_test.so
 
 include tools/tools.mk

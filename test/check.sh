@@ -17,6 +17,8 @@ if [ "${REVOPS_FUZZ:-1}" = 1 ] && ! command -v clang >/dev/null; then
 fi
 copy_tree
 trap 'rm -rf "$work"' EXIT
+# for what is built here, and for the unit tests and fuzzers that the tests build
+export WERROR=${WERROR--Werror}
 build_and_install
 
 log=$work/check.log

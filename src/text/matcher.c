@@ -521,37 +521,43 @@ Put(char **all, Size *len, Size *max, const void *bytes, Size n)
 	*len += n;
 }
 
+/* A length and the bytes; NULL: none */
+static void
+PutDatabase(char **all, Size *len, Size *max, const hs_database_t *compiled)
+{
+	char	   *bytes = NULL;
+	size_t		n = 0;
+
+	if (compiled != NULL && hs_serialize_database(compiled, &bytes, &n) != HS_SUCCESS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("compiled patterns could not be stored")));
+	PG_TRY();
+	{
+		uint64		number = n;
+
+		Put(all, len, max, &number, sizeof(number));
+		if (n > 0)
+			Put(all, len, max, bytes, n);
+	}
+	PG_FINALLY();
+	{
+		free(bytes);
+	}
+	PG_END_TRY();
+}
+
 char *
 MatcherStore(const Matcher *m, Size *len)
 {
 	Size		max = 65536;
 	char	   *all = palloc(max);
-	uint64		number = Digest(m);
+	uint64		digest = Digest(m);
 
 	*len = 0;
-	Put(&all, len, &max, &number, sizeof(number));
+	Put(&all, len, &max, &digest, sizeof(digest));
 	for (int d = 0; d < m->ndatabases; d++)
-	{
-		char	   *bytes = NULL;
-		size_t		n = 0;
-
-		if (m->databases[d].compiled != NULL && hs_serialize_database(m->databases[d].compiled, &bytes, &n) != HS_SUCCESS)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("compiled patterns could not be stored")));
-		PG_TRY();
-		{
-			number = n;
-			Put(&all, len, &max, &number, sizeof(number));
-			if (n > 0)
-				Put(&all, len, &max, bytes, n);
-		}
-		PG_FINALLY();
-		{
-			free(bytes);
-		}
-		PG_END_TRY();
-	}
+		PutDatabase(&all, len, &max, m->databases[d].compiled);
 	return all;
 }
 

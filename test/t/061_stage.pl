@@ -15,9 +15,10 @@ note "seed $seed";
 # ---- small models, all paths
 
 my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
+my $warnings = $ENV{WERROR} // '';
 my $program = tempdir(CLEANUP => 1) . '/stage_test';
 chomp(my $include = `$pg_config --includedir-server`);
-my $built = `cc -O1 -w -I src -I $include -o $program test/unit/stage_test.c src/stage/filter.c src/stage/learn.c -lm 2>&1`;
+my $built = `cc -O1 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $warnings -I src -I $include -o $program test/unit/stage_test.c src/stage/filter.c src/stage/learn.c -lm 2>&1`;
 BAIL_OUT("test/unit/stage_test.c does not build:\n$built") if $?;
 my $said = `$program $seed 200 2>&1`;
 is($? >> 8, 0, 'filter, expected counts, expectation-maximization and exp(Q dt) equal enumeration') or diag($said);
