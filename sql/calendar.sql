@@ -101,6 +101,8 @@ SELECT revops.add_business_time('ny', '2026-01-01Z', '-1 hour');
 SELECT revops.add_business_time('ny', 'infinity', '1 hour');
 SELECT revops.add_business_time('ny', '294270-01-01Z', '100000 hours');
 SELECT revops.add_business_time(NULL, '294270-01-01Z', '100000 hours');
+SELECT revops.business_time_between('ny', '4713-01-01 BC', '294276-01-01Z');
+SELECT revops.business_time_add('UTC', '{60,60}', '{}', '2026-01-01Z', '1 hour');
 SELECT revops.business_time_add('UTC', '{}', '{}', '2026-01-01Z', '1 hour');
 SELECT revops.business_time_add('UTC', '{60,30}', '{}', '2026-01-01Z', '1 hour');
 SELECT revops.business_time_add('Mars/Olympus', '{0,60}', '{}', '2026-01-01Z', '1 hour', true) IS NULL AS unusable,

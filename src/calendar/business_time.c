@@ -104,7 +104,8 @@ NextSpan(Walk *walk, TimestampTz *from, TimestampTz *to)
 				int64		open = week_start + walk->hours->week[2 * i] * USECS_PER_SLOT_MINUTE;
 				int64		close = week_start + walk->hours->week[2 * i + 1] * USECS_PER_SLOT_MINUTE;
 
-				if (close <= local)
+				/* over, or no time at all: as closed as none */
+				if (close <= local || close == open)
 					continue;
 				*from = Max(open, local) - walk->offset;
 				*to = Min(close - walk->offset, day_end);

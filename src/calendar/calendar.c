@@ -168,11 +168,17 @@ revops_business_time_span(PG_FUNCTION_ARGS)
 {
 	BusinessHours hours;
 	Interval   *result;
+	int64		elapsed;
 
 	if (PG_ARGISNULL(3) || PG_ARGISNULL(4))
 		PG_RETURN_NULL();
 	CheckFinite(PG_GETARG_TIMESTAMPTZ(3));
 	CheckFinite(PG_GETARG_TIMESTAMPTZ(4));
+	/* business time is no longer than time */
+	if (pg_sub_s64_overflow(PG_GETARG_TIMESTAMPTZ(4), PG_GETARG_TIMESTAMPTZ(3), &elapsed))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("interval out of range")));
 	(void) HoursFromArgs(fcinfo, false, &hours);
 	result = palloc0(sizeof(Interval));
 	result->time = BusinessTimeBetween(&hours, PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(4));

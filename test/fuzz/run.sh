@@ -1,13 +1,13 @@
 #!/bin/bash
 # make fuzz: build what reads data from outside with clang, AddressSanitizer and libFuzzer, and feed it random bytes for FUZZ_SECONDS (600) a target, one
-# after the other. FUZZ_TARGETS: rule (rules), state (what tables keep), text (texts and patterns). Exit 77: there is no such clang. What is found is
-# left in FUZZ_DIR (test/fuzz/work), with the corpora, from which the next run goes on.
+# after the other. FUZZ_TARGETS: rule (rules), state (what tables keep), text (texts and patterns), document (intents, patterns of sequences, calendars).
+# Exit 77: there is no such clang. What is found is left in FUZZ_DIR (test/fuzz/work), with the corpora, from which the next run goes on.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=${FUZZ_DIR:-$here/work}
 seconds=${FUZZ_SECONDS:-600}
-targets=${FUZZ_TARGETS:-rule state text}
+targets=${FUZZ_TARGETS:-rule state text document}
 config=${PG_CONFIG:-pg_config}
 clang=${CLANG:-clang}
 export LC_ALL=C
@@ -24,9 +24,12 @@ declare -A sources=(
 	[state]="${rules[*]} $(echo src/moment/{pattern,chain,window,packed}.c src/learn/{blob,feature,predict_blob}.c src/stage/filter.c \
 		src/analysis/{buffer,buffer_io,funnel,node,sequence,session,streak}.c test/fuzz/{state_fuzzer,state_moment}.c)"
 	[text]="${rules[*]} $(echo src/text/{fold,trie,amount,when,when_en,when_zh,extract,pattern,spell,factor,literal,look,matcher}.c src/learn/feature.c test/fuzz/text_fuzzer.c)"
+	[document]="${rules[*]} $(echo src/text/{fold,definition,pattern,spell,factor,literal,look,matcher}.c src/analysis/sequence.c src/calendar/business_time.c \
+		test/fuzz/document_fuzzer.c)"
 )
 export clang flags="-g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined \
-	-DUSE_ASSERT_CHECKING -Wno-ignored-attributes -Wno-unknown-warning-option -Wno-deprecated-non-prototype -I$root/src -I$here $("$config" --cppflags) -I$("$config" --includedir-server)"
+	-DUSE_ASSERT_CHECKING -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-ignored-attributes -Wno-unknown-warning-option \
+	-Wno-deprecated-non-prototype ${WERROR:-} -I$root/src -I$here $("$config" --cppflags) -I$("$config" --includedir-server)"
 libs=$("$config" --pkglibdir)
 object() { local o=${1%.c}; printf '%s' "$work/obj/${o//\//_}.o"; }
 

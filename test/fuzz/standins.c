@@ -531,10 +531,14 @@ hex_decode(const char *from, size_t n, char *to)
 
 /* ---------- time ---------- */
 
+/* a zone that is five hours behind, and after 180 days four, and so on; the others are UTC */
+#define CHANGING_ZONE	"Test/Changing"
+#define CHANGING_SECS	(180 * SECS_PER_DAY)
+
 pg_tz *
 pg_tzset(const char *name)
 {
-	static const char *const names[] = {"UTC", "Asia/Shanghai", "Asia/Tokyo", "America/New_York"};
+	static const char *const names[] = {"UTC", "Asia/Shanghai", "Asia/Tokyo", "America/New_York", CHANGING_ZONE};
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (pg_strcasecmp(names[i], name) == 0)
@@ -551,9 +555,17 @@ pg_tz_acceptable(pg_tz *tz)
 int
 pg_next_dst_boundary(const pg_time_t *at, long int *before_offset, int *before_dst, pg_time_t *boundary, long int *after_offset, int *after_dst, const pg_tz *tz)
 {
+	pg_time_t	period = *at / CHANGING_SECS - (*at % CHANGING_SECS < 0);
+
 	*before_offset = 0;
 	*before_dst = 0;
-	return 0;
+	if (strcmp((const char *) tz, CHANGING_ZONE) != 0)
+		return 0;
+	*before_offset = (period % 2 == 0 ? -5 : -4) * SECS_PER_HOUR;
+	*after_offset = (period % 2 == 0 ? -4 : -5) * SECS_PER_HOUR;
+	*after_dst = 0;
+	*boundary = (period + 1) * CHANGING_SECS;
+	return 1;
 }
 
 int
@@ -764,6 +776,12 @@ cstring_to_text_with_len(const char *s, int len)
 	SET_VARSIZE(t, VARHDRSZ + len);
 	memcpy(VARDATA(t), s, len);
 	return t;
+}
+
+char *
+text_to_cstring(const text *t)
+{
+	return pnstrdup(VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
 }
 
 char	   *GUC_check_errdetail_string;

@@ -10,5 +10,5 @@ my $rc = $? >> 8;
 plan skip_all => "the fuzzer: $out" if $rc == 77;
 is($rc, 0, "$seconds seconds of random bytes for each target") or diag($out);
 note $out;
-like($out, qr/== $_\nnumber_of_executed_units: [1-9]/, "target $_: something was run") for qw(rule state text);
+like($out, qr/== $_\nnumber_of_executed_units: [1-9]/, "target $_: something was run") for qw(rule state text document);
 done_testing();
