@@ -5,6 +5,7 @@
 #include "event/event.h"
 
 #include "access/htup_details.h"
+#include "base/lookup.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "utils/array.h"
@@ -103,16 +104,13 @@ EventListAdd(EventList *list)
 	return &list->events[list->n++];
 }
 
-/* A map from strings to what is known of them, for the distinct keys of one list. */
+/* A key and its number */
 typedef struct KnownKey
 {
 	Str			key;
 	uint32		hash;
 	char		status;
-	Str			resolved;
-	Str			account;
-	Str			time_zone;
-	Datum		attributes;
+	int			n;
 } KnownKey;
 
 #define SH_PREFIX known
@@ -128,45 +126,71 @@ typedef struct KnownKey
 #define SH_DECLARE
 #include "lib/simplehash.h"
 
-/* The keys of a table as text[], and who they are in that order */
-static Datum
-KeyArray(known_hash *keys, KnownKey ***order)
+/* Distinct keys, and which of them each event (or what else was asked) has: its number, -1: none */
+typedef struct Keys
 {
-	Datum	   *datums = palloc(keys->members * sizeof(Datum));
-	known_iterator it;
+	int			n;
+	int			max;
+	Str		   *keys;
+	int		   *of;
+} Keys;
+
+static void
+AddKey(Keys *keys, known_hash *index, int i, Str key)
+{
 	KnownKey   *k;
-	int			n = 0;
+	bool		found;
 
-	*order = palloc(keys->members * sizeof(KnownKey *));
-	known_start_iterate(keys, &it);
-	while ((k = known_iterate(keys, &it)) != NULL)
+	keys->of[i] = -1;
+	if (key.data == NULL)
+		return;
+	k = known_insert(index, key, &found);
+	if (!found)
 	{
-		(*order)[n] = k;
-		datums[n++] = PointerGetDatum(cstring_to_text_with_len(k->key.data, k->key.len));
+		if (keys->n == keys->max)
+		{
+			keys->max = keys->max ? keys->max * 2 : 64;
+			keys->keys = keys->keys ? repalloc_huge(keys->keys, keys->max * sizeof(Str)) :
+				MemoryContextAllocHuge(CurrentMemoryContext, keys->max * sizeof(Str));
+		}
+		k->n = keys->n++;
+		keys->keys[k->n] = key;
 	}
-	return PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
+	keys->of[i] = k->n;
 }
 
-/* Look the keys of a table up with a statement that gives (n, ...text columns) for the n-th key. */
-static uint64
-LookUp(known_hash *keys, SqlPlan *plan, KnownKey ***order)
-{
-	Datum		arg = KeyArray(keys, order);
+typedef Str (*KeyOf) (const Event *e);
 
-	return SqlRun(plan, &arg, NULL);
+static Keys
+KeysOf(const EventList *list, KeyOf key_of)
+{
+	Keys		keys = {0};
+	known_hash *index = known_create(CurrentMemoryContext, 64, NULL);
+
+	keys.of = MemoryContextAllocHuge(CurrentMemoryContext, (list->n + 1) * sizeof(int));
+	for (int i = 0; i < list->n; i++)
+		AddKey(&keys, index, i, key_of(&list->events[i]));
+	known_destroy(index);
+	return keys;
 }
 
-/* The i-th column of a row as a string of the current context. */
-static Str
-RowStr(HeapTuple tup, TupleDesc desc, int i)
+static void
+KeysFree(Keys *keys)
 {
-	bool		isnull;
-	Datum		d = SPI_getbinval(tup, desc, i, &isnull);
-	Str			s = StrFromDatum(d, isnull);
+	pfree(keys->of);
+	if (keys->keys != NULL)
+		pfree(keys->keys);
+}
 
-	if (s.data != NULL)
-		s.data = memcpy(palloc(s.len + 1), s.data, s.len);
-	return s;
+/* The keys as text[] */
+static Datum
+KeyArray(const Keys *keys)
+{
+	Datum	   *datums = palloc(keys->n * sizeof(Datum));
+
+	for (int n = 0; n < keys->n; n++)
+		datums[n] = PointerGetDatum(cstring_to_text_with_len(keys->keys[n].data, keys->keys[n].len));
+	return PointerGetDatum(construct_array(datums, keys->n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static bool wanted_intents = false;
@@ -242,6 +266,37 @@ EventAttributesWant(SubjectKind owner, Str property)
 	"'properties', CASE WHEN $2 IS NULL THEN " of ".properties WHEN $2 <> '{}' THEN (SELECT jsonb_object_agg(w, " of ".properties -> w)" \
 	" FROM unnest($2) w WHERE " of ".properties ? w) END"
 
+static Str
+PersonOf(const Event *e)
+{
+	return e->person;
+}
+
+static Str
+AccountOf(const Event *e)
+{
+	return e->account;
+}
+
+static Str
+OpportunityOf(const Event *e)
+{
+	return e->opportunity;
+}
+
+static Str
+RawPersonOf(const Event *e)
+{
+	return e->raw_person;
+}
+
+/* The account, where its time zone may be the event's */
+static Str
+ZoneAccountOf(const Event *e)
+{
+	return e->time_zone.data == NULL ? e->account : StrFrom(NULL);
+}
+
 /* The attributes of the events' persons, accounts or opportunities: one jsonb for each, its columns that conditions may name */
 static void
 ResolveAttributes(EventList *list, SubjectKind kind)
@@ -264,145 +319,120 @@ ResolveAttributes(EventList *list, SubjectKind kind)
 	Datum	   *names = palloc((w->n + 1) * sizeof(Datum));
 	Datum		args[2];
 	bool		null[2] = {false, w->all};
-	known_hash *keys = known_create(CurrentMemoryContext, 64, NULL);
-	KnownKey  **order;
-	KnownKey   *k;
-	bool		found;
+	static const KeyOf key_of[EVENT_ATTRIBUTES] = {PersonOf, AccountOf, OpportunityOf};
+	Keys		keys = KeysOf(list, key_of[kind]);
 
-	for (int i = 0; i < list->n; i++)
-	{
-		Str			key = EventSubject(&list->events[i], kind);
-
-		if (key.data == NULL)
-			continue;
-		k = known_insert(keys, key, &found);
-		if (!found)
-			k->attributes = (Datum) 0;
-	}
-	if (keys->members > 0)
+	if (keys.n > 0)
 	{
 		uint64		rows;
+		Datum	   *attributes;
 
 		for (int i = 0; i < w->n; i++)
 			names[i] = CStringGetTextDatum(w->names[i]);
 		args[1] = PointerGetDatum(construct_array(names, w->n, TEXTOID, -1, false, TYPALIGN_INT));
-		args[0] = KeyArray(keys, &order);
+		args[0] = KeyArray(&keys);
 		rows = SqlRun(&plans[kind], args, null);
 
+		attributes = MemoryContextAllocExtended(CurrentMemoryContext, keys.n * sizeof(Datum), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 		for (uint64 r = 0; r < rows; r++)
 		{
 			HeapTuple	tup = SPI_tuptable->vals[r];
 			TupleDesc	desc = SPI_tuptable->tupdesc;
 			bool		isnull;
 
-			k = order[DatumGetInt64(SPI_getbinval(tup, desc, 1, &isnull)) - 1];
-			k->attributes = PointerGetDatum(PG_DETOAST_DATUM_COPY(SPI_getbinval(tup, desc, 2, &isnull)));
+			attributes[DatumGetInt64(SPI_getbinval(tup, desc, 1, &isnull)) - 1] =
+				PointerGetDatum(PG_DETOAST_DATUM_COPY(SPI_getbinval(tup, desc, 2, &isnull)));
 		}
 		SPI_freetuptable(SPI_tuptable);
 		for (int i = 0; i < list->n; i++)
-		{
-			Event	   *e = &list->events[i];
-
-			if (EventSubject(e, kind).data != NULL)
-				e->attributes[kind] = known_lookup(keys, EventSubject(e, kind))->attributes;
-		}
+			if (keys.of[i] >= 0)
+				list->events[i].attributes[kind] = attributes[keys.of[i]];
+		pfree(attributes);
 	}
-	known_destroy(keys);
+	KeysFree(&keys);
+}
+
+/* Columns of revops.person */
+enum
+{
+	PERSON_IDENTITY, PERSON_ACCOUNT, PERSON_TIME_ZONE, PERSON_COLUMNS
+};
+
+static Str *
+LookUpPeople(const Keys *keys)
+{
+	static const char *const columns[PERSON_COLUMNS] = {"identity", "account", "time_zone"};
+	Str		   *people = MemoryContextAllocHuge(CurrentMemoryContext, (keys->n + 1) * PERSON_COLUMNS * sizeof(Str));
+
+	if (keys->n > 0)
+		TableLookup("person", keys->keys, keys->n, columns, PERSON_COLUMNS, people);
+	return people;
+}
+
+/* Whom the events' persons turned out to be, and their accounts and time zones: the known person's go before the visitor's */
+static void
+ResolvePeople(EventList *list)
+{
+	Keys		keys = KeysOf(list, RawPersonOf);
+	Keys		known = {0};
+	known_hash *index = known_create(CurrentMemoryContext, 64, NULL);
+	Str		   *people = LookUpPeople(&keys),
+			   *identities;
+
+	known.of = MemoryContextAllocHuge(CurrentMemoryContext, (keys.n + 1) * sizeof(int));
+	for (int n = 0; n < keys.n; n++)
+		AddKey(&known, index, n, people[n * PERSON_COLUMNS + PERSON_IDENTITY]);
+	known_destroy(index);
+	identities = LookUpPeople(&known);
+	for (int n = 0; n < keys.n; n++)
+		for (int c = PERSON_ACCOUNT; known.of[n] >= 0 && c < PERSON_COLUMNS; c++)
+			if (identities[known.of[n] * PERSON_COLUMNS + c].data != NULL)
+				people[n * PERSON_COLUMNS + c] = identities[known.of[n] * PERSON_COLUMNS + c];
+	for (int i = 0; i < list->n; i++)
+	{
+		Event	   *e = &list->events[i];
+		const Str  *person;
+
+		if (keys.of[i] < 0)
+			continue;
+		person = &people[keys.of[i] * PERSON_COLUMNS];
+		if (person[PERSON_IDENTITY].data != NULL)
+			e->person = person[PERSON_IDENTITY];
+		if (e->account.data == NULL)
+			e->account = person[PERSON_ACCOUNT];
+		e->time_zone = person[PERSON_TIME_ZONE];
+	}
+	pfree(people);
+	pfree(identities);
+	KeysFree(&known);
+	KeysFree(&keys);
+}
+
+/* The time zones of accounts whose person has none */
+static void
+ResolveZones(EventList *list)
+{
+	static const char *const columns[] = {"time_zone"};
+	Keys		keys = KeysOf(list, ZoneAccountOf);
+
+	if (keys.n > 0)
+	{
+		Str		   *zones = MemoryContextAllocHuge(CurrentMemoryContext, keys.n * sizeof(Str));
+
+		TableLookup("account", keys.keys, keys.n, columns, 1, zones);
+		for (int i = 0; i < list->n; i++)
+			if (keys.of[i] >= 0)
+				list->events[i].time_zone = zones[keys.of[i]];
+		pfree(zones);
+	}
+	KeysFree(&keys);
 }
 
 void
 EventResolve(EventList *list)
 {
-	static SqlPlan people = {
-		"SELECT a.n, coalesce(v.identity, v.person), coalesce(k.account, v.account), coalesce(k.time_zone, v.time_zone)"
-		" FROM unnest($1) WITH ORDINALITY a (person, n)"
-		" JOIN revops.person v ON v.person = a.person COLLATE \"C\""
-		" LEFT JOIN revops.person k ON k.person = v.identity",
-		1, {TEXTARRAYOID}
-	};
-	static SqlPlan accounts = {
-		"SELECT a.n, c.time_zone FROM unnest($1) WITH ORDINALITY a (account, n)"
-		" JOIN revops.account c ON c.account = a.account COLLATE \"C\" WHERE c.time_zone IS NOT NULL",
-		1, {TEXTARRAYOID}
-	};
-	known_hash *keys = known_create(CurrentMemoryContext, 64, NULL);
-	KnownKey  **order;
-	KnownKey   *k;
-	bool		found;
-	uint64		rows;
-
-	for (int i = 0; i < list->n; i++)
-		if (list->events[i].raw_person.data != NULL)
-		{
-			k = known_insert(keys, list->events[i].raw_person, &found);
-			if (!found)
-			{
-				k->resolved = k->key;
-				k->account = k->time_zone = StrFrom(NULL);
-			}
-		}
-	if (keys->members > 0)
-	{
-		rows = LookUp(keys, &people, &order);
-		for (uint64 r = 0; r < rows; r++)
-		{
-			HeapTuple	tup = SPI_tuptable->vals[r];
-			TupleDesc	desc = SPI_tuptable->tupdesc;
-			bool		isnull;
-
-			k = order[DatumGetInt64(SPI_getbinval(tup, desc, 1, &isnull)) - 1];
-			k->resolved = RowStr(tup, desc, 2);
-			k->account = RowStr(tup, desc, 3);
-			k->time_zone = RowStr(tup, desc, 4);
-		}
-		SPI_freetuptable(SPI_tuptable);
-		for (int i = 0; i < list->n; i++)
-		{
-			Event	   *e = &list->events[i];
-
-			if (e->raw_person.data == NULL)
-				continue;
-			k = known_lookup(keys, e->raw_person);
-			e->person = k->resolved;
-			if (e->account.data == NULL)
-				e->account = k->account;
-			e->time_zone = k->time_zone;
-		}
-	}
-	known_destroy(keys);
-
-	keys = known_create(CurrentMemoryContext, 64, NULL);
-	for (int i = 0; i < list->n; i++)
-		if (list->events[i].account.data != NULL && list->events[i].time_zone.data == NULL)
-		{
-			k = known_insert(keys, list->events[i].account, &found);
-			if (!found)
-				k->time_zone = StrFrom(NULL);
-		}
-	if (keys->members > 0)
-	{
-		rows = LookUp(keys, &accounts, &order);
-		for (uint64 r = 0; r < rows; r++)
-		{
-			HeapTuple	tup = SPI_tuptable->vals[r];
-			TupleDesc	desc = SPI_tuptable->tupdesc;
-			bool		isnull;
-
-			k = order[DatumGetInt64(SPI_getbinval(tup, desc, 1, &isnull)) - 1];
-			k->time_zone = RowStr(tup, desc, 2);
-		}
-		SPI_freetuptable(SPI_tuptable);
-		if (rows > 0)
-			for (int i = 0; i < list->n; i++)
-			{
-				Event	   *e = &list->events[i];
-
-				if (e->account.data != NULL && e->time_zone.data == NULL)
-					e->time_zone = known_lookup(keys, e->account)->time_zone;
-			}
-	}
-	known_destroy(keys);
-
+	ResolvePeople(list);
+	ResolveZones(list);
 	for (int kind = 0; kind < EVENT_ATTRIBUTES; kind++)
 		if (wanted[kind].any)
 			ResolveAttributes(list, kind);
