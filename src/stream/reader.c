@@ -129,6 +129,57 @@ LeafNext(Leaf *leaf, const Consumed *c, const TxRange *ranges, int nranges)
 	}
 }
 
+/* Rows of a batch lie close together: a chunk for each would cost as much memory again. */
+#define ROWS_CHUNK	(256 * 1024)
+
+typedef struct RowStore
+{
+	char	   *free;
+	Size		left;
+} RowStore;
+
+/*
+ * Keep the leaf's row, and give its values there; returns its length. The row is deformed already, to look at its txid: what points into the page is moved
+ * to the same place in the copy.
+ */
+static Size
+KeepRow(RowStore *store, Leaf *leaf, Datum *values, bool *isnull)
+{
+	TupleTableSlot *slot = leaf->slot;
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	bool		own;
+	HeapTuple	row = ExecFetchSlotHeapTuple(slot, false, &own);
+	Size		len = MAXALIGN(row->t_len);
+	HeapTupleData copy = *row;
+
+	slot_getallattrs(slot);
+	if (len > store->left)
+	{
+		store->left = Max(len, ROWS_CHUNK);
+		store->free = palloc(store->left);
+	}
+	copy.t_data = memcpy(store->free, row->t_data, row->t_len);
+	store->free += len;
+	store->left -= len;
+	memcpy(isnull, slot->tts_isnull, desc->natts * sizeof(bool));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		values[i] = slot->tts_values[i];
+		if (isnull[i] || TupleDescAttr(desc, i)->attbyval)
+			continue;
+		/* not there: the default of a column that was added later, say */
+		if (DatumGetPointer(values[i]) < (char *) row->t_data || DatumGetPointer(values[i]) >= (char *) row->t_data + row->t_len)
+		{
+			heap_deform_tuple(&copy, desc, values, isnull);
+			break;
+		}
+		values[i] = PointerGetDatum((char *) copy.t_data + (DatumGetPointer(values[i]) - (char *) row->t_data));
+	}
+	if (own)
+		heap_freetuple(row);
+	return len;
+}
+
 /* The leaf's index on (txid, event_id); InvalidOid if somebody dropped it. */
 static Oid
 FindIndex(Relation rel, const AttrNumber *map)
@@ -164,6 +215,7 @@ ReadBatch(const Consumed *consumed, int64 max_events, Size max_bytes, bool *exha
 	Leaf	  **live;
 	int			nlive = 0;
 	Size		bytes = 0;
+	RowStore	store = {0};
 	Datum	   *values = NULL;
 	bool	   *isnull = NULL;
 
@@ -207,7 +259,6 @@ ReadBatch(const Consumed *consumed, int64 max_events, Size max_bytes, bool *exha
 	{
 		int			best = 0;
 		Leaf	   *leaf;
-		HeapTuple	tup;
 		Event	   *e;
 
 		if (list->n >= max_events || bytes >= max_bytes)
@@ -221,16 +272,14 @@ ReadBatch(const Consumed *consumed, int64 max_events, Size max_bytes, bool *exha
 				 memcmp(live[i]->event_id.data, live[best]->event_id.data, UUID_LEN) < 0))
 				best = i;
 		leaf = live[best];
-		tup = ExecCopySlotHeapTuple(leaf->slot);
 		if (values == NULL)
 		{
 			values = palloc(MaxHeapAttributeNumber * sizeof(Datum));
 			isnull = palloc(MaxHeapAttributeNumber * sizeof(bool));
 		}
-		heap_deform_tuple(tup, RelationGetDescr(leaf->rel), values, isnull);
+		bytes += KeepRow(&store, leaf, values, isnull) + sizeof(Event) + 64;
 		e = EventListAdd(list);
 		EventDecode(values, isnull, leaf->map, e);
-		bytes += tup->t_len + sizeof(Event) + 64;
 		if (!LeafNext(leaf, consumed, ranges, nranges))
 			live[best] = live[--nlive];
 	}
