@@ -41,9 +41,13 @@
 #if PG_VERSION_NUM >= 160000
 #define REVOPS_MAKE_RANGE(type, lower, upper, empty) \
 	make_range(type, lower, upper, empty, NULL)
+#define REVOPS_RANGE_SERIALIZE(type, lower, upper, empty) \
+	range_serialize(type, lower, upper, empty, NULL)
 #else
 #define REVOPS_MAKE_RANGE(type, lower, upper, empty) \
 	make_range(type, lower, upper, empty)
+#define REVOPS_RANGE_SERIALIZE(type, lower, upper, empty) \
+	range_serialize(type, lower, upper, empty)
 #endif
 
 /* 17 has names for the wait events of extensions; id is a static uint32 that keeps the event's number */

@@ -4,18 +4,24 @@
  */
 #include "base/writer.h"
 
+#include "access/brin_internal.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_relation.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 /* The executor asks its range table which columns an update sets. */
 static void
@@ -41,6 +47,18 @@ InitRangeTable(EState *estate, Relation rel)
 #else
 	ExecInitRangeTable(estate, list_make1(rte));
 #endif
+}
+
+/* Is an entry of the index no more than columns of the row, and wanted for every row at once? */
+static bool
+IsPlainIndex(const IndexInfo *info)
+{
+	if (info->ii_Expressions != NIL || info->ii_Predicate != NIL || info->ii_ExclusionOps != NULL || !info->ii_ReadyForInserts)
+		return false;
+	for (int k = 0; k < info->ii_NumIndexAttrs; k++)
+		if (info->ii_IndexAttrNumbers[k] <= 0)
+			return false;
+	return true;
 }
 
 TableWriter *
@@ -95,6 +113,9 @@ TableWriterOpen(const char *table)
 	w->slot = MakeSingleTupleTableSlot(RelationGetDescr(w->rel), &TTSOpsVirtual);
 	w->singly = w->rri->ri_TrigDesc != NULL || w->rel->rd_rel->relispartition ||
 		(RelationGetDescr(w->rel)->constr != NULL && RelationGetDescr(w->rel)->constr->has_generated_stored);
+	w->plain_indexes = true;
+	for (int i = 0; i < w->rri->ri_NumIndices; i++)
+		w->plain_indexes = w->plain_indexes && IsPlainIndex(w->rri->ri_IndexRelationInfo[i]) && w->rri->ri_IndexRelationDescs[i]->rd_index->indimmediate;
 	return w;
 }
 
@@ -132,6 +153,91 @@ TableWriterPut(TableWriter *w, bool update, const Datum *values, const bool *isn
 		ExecSimpleRelationInsert(w->rri, w->estate, w->slot);
 }
 
+/* Does the index keep the least and greatest time of each range of pages? */
+static bool
+KeepsExtremes(Relation index)
+{
+	return index->rd_rel->relam == BRIN_AM_OID && index->rd_index->indnatts == 1 && index->rd_opcintype[0] == TIMESTAMPTZOID &&
+		index_getprocid(index, 1, BRIN_PROCNUM_OPCINFO) == F_BRIN_MINMAX_OPCINFO;
+}
+
+static void
+InsertEntry(TableWriter *w, int i, TupleTableSlot *slot)
+{
+	Relation	index = w->rri->ri_IndexRelationDescs[i];
+	IndexInfo  *info = w->rri->ri_IndexRelationInfo[i];
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+
+	for (int k = 0; k < info->ii_NumIndexAttrs; k++)
+		values[k] = slot_getattr(slot, info->ii_IndexAttrNumbers[k], &isnull[k]);
+	(void) index_insert(index, values, isnull, &slot->tts_tid, w->rel, index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+}
+
+/* Such an index asks for no more than the extremes of each page: what lies between them changes nothing. */
+static void
+InsertExtremes(TableWriter *w, int index)
+{
+	AttrNumber	column = w->rri->ri_IndexRelationInfo[index]->ii_IndexAttrNumbers[0];
+
+	for (int from = 0, to; from < w->nadded; from = to)
+	{
+		BlockNumber block = ItemPointerGetBlockNumber(&w->added[from]->tts_tid);
+		int			least = -1,
+					greatest = -1,
+					unknown = -1;
+		TimestampTz first = DT_NOEND,
+					last = DT_NOBEGIN;
+
+		for (to = from; to < w->nadded && ItemPointerGetBlockNumber(&w->added[to]->tts_tid) == block; to++)
+		{
+			bool		isnull;
+			TimestampTz t = DatumGetTimestampTz(slot_getattr(w->added[to], column, &isnull));
+
+			if (isnull)
+			{
+				unknown = to;
+				continue;
+			}
+			if (least < 0 || t < first)
+			{
+				least = to;
+				first = t;
+			}
+			if (greatest < 0 || t > last)
+			{
+				greatest = to;
+				last = t;
+			}
+		}
+		if (least >= 0)
+			InsertEntry(w, index, w->added[least]);
+		if (greatest != least)
+			InsertEntry(w, index, w->added[greatest]);
+		if (unknown >= 0)
+			InsertEntry(w, index, w->added[unknown]);
+	}
+}
+
+/* The entries of the rows that were written, one index after the other, so that each finds its pages in the cache */
+static void
+WriteEntries(TableWriter *w)
+{
+	for (int i = 0; i < w->rri->ri_NumIndices; i++)
+	{
+		if (KeepsExtremes(w->rri->ri_IndexRelationDescs[i]))
+		{
+			InsertExtremes(w, i);
+			continue;
+		}
+		for (int r = 0; r < w->nadded; r++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			InsertEntry(w, i, w->added[r]);
+		}
+	}
+}
+
 /* Write the rows that wait: whole pages to the log at once, then the indexes. */
 static void
 WriteAdded(TableWriter *w)
@@ -143,15 +249,20 @@ WriteAdded(TableWriter *w)
 	ResetPerTupleExprContext(w->estate);
 	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(w->estate));
 	table_multi_insert(w->rel, w->added, w->nadded, GetCurrentCommandId(true), 0, NULL);
+	if (w->plain_indexes)
+		WriteEntries(w);
 	for (int i = 0; i < w->nadded; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		ResetPerTupleExprContext(w->estate);
-		(void) ExecInsertIndexTuples(w->rri, w->added[i], w->estate, false, false, NULL, NIL
+		if (!w->plain_indexes)
+		{
+			CHECK_FOR_INTERRUPTS();
+			ResetPerTupleExprContext(w->estate);
+			(void) ExecInsertIndexTuples(w->rri, w->added[i], w->estate, false, false, NULL, NIL
 #if PG_VERSION_NUM >= 160000	/* 16 can leave out the indexes that do not summarize */
-									 ,false
+										 ,false
 #endif
-			);
+				);
+		}
 		ExecClearTuple(w->added[i]);
 	}
 	MemoryContextSwitchTo(old);

@@ -24,6 +24,7 @@ typedef struct TableWriter
 	TupleTableSlot *found;		/* the row that TableWriterFind found */
 	TupleTableSlot *slot;		/* the row to write */
 	bool		singly;			/* triggers and the like want rows one at a time */
+	bool		plain_indexes;	/* their entries need no more than the row */
 	int			nadded;
 	Size		added_bytes;
 	TupleTableSlot **added;		/* rows that wait to be written together; NULL: none yet */

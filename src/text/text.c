@@ -454,19 +454,39 @@ CountCharacters(const char *s, int from, int to)
 	return n;
 }
 
-/* An intent and the words at its place, which e->from and e->to say */
-static void
-SetIntent(EventIntent *e, const TextIntent *t, double confidence, const char *method, const char *s, int len)
-{
-	int			start = ByteOfCharacter(s, len, e->from);
-	int			length = ByteOfCharacter(s + start, len - start, Min(e->to - e->from, TEXT_MAX_EVIDENCE));
+/* Intents of the text that is looked at: as many as any text so far may show */
+static EventIntent *shown = NULL;
+static int	shown_max = 0;
 
-	e->intent.data = memcpy(palloc(t->name.len + 1), t->name.data, t->name.len + 1);
-	e->intent.len = t->name.len;
-	e->confidence = confidence;
-	e->method = method;
-	e->evidence.data = memcpy(palloc(length + 1), s + start, length);
-	e->evidence.len = length;
+/* A copy of what is shown, in one piece, with the names and, where the text does not stay, its words */
+static EventIntent *
+KeepShown(int n, const char *s, int len, bool stays)
+{
+	Size		size = n * sizeof(EventIntent);
+	EventIntent *kept;
+	char	   *at;
+
+	for (int i = 0; i < n; i++)
+	{
+		EventIntent *e = &shown[i];
+		int			start = ByteOfCharacter(s, len, e->from);
+
+		e->evidence.data = s + start;
+		e->evidence.len = ByteOfCharacter(s + start, len - start, Min(e->to - e->from, TEXT_MAX_EVIDENCE));
+		size += e->intent.len + (stays ? 0 : e->evidence.len);
+	}
+	kept = memcpy(palloc(size), shown, n * sizeof(EventIntent));
+	at = (char *) &kept[n];
+	for (int i = 0; i < n; i++)
+	{
+		kept[i].intent.data = memcpy(at, kept[i].intent.data, kept[i].intent.len);
+		at += kept[i].intent.len;
+		if (stays)
+			continue;
+		kept[i].evidence.data = memcpy(at, kept[i].evidence.data, kept[i].evidence.len);
+		at += kept[i].evidence.len;
+	}
+	return kept;
 }
 
 static int
@@ -478,9 +498,12 @@ ConfidenceCmp(const void *a, const void *b)
 	return x != y ? (x > y ? -1 : 1) : StrCmp(((const EventIntent *) a)->intent, ((const EventIntent *) b)->intent);
 }
 
-/* What a text shows; memory: the current context. Only the first TEXT_MAX_BODY bytes are looked at. */
+/*
+ * What a text shows; memory: the current context. Only the first TEXT_MAX_BODY bytes are looked at. stays: the text lives as long as what it shows, which
+ * then points into it.
+ */
 static int
-Look(TextPublication *p, const char *s, int len, Str side, Str channel, Str lang, EventIntent **intents)
+Look(TextPublication *p, const char *s, int len, bool stays, Str side, Str channel, Str lang, EventIntent **intents)
 {
 	Matcher    *m = p->matcher;
 	const char *utf8 = s;
@@ -489,7 +512,7 @@ Look(TextPublication *p, const char *s, int len, Str side, Str channel, Str lang
 	int			utf8_len,
 				n,
 				nsaid = 0,
-				shown = 0;
+				nshown = 0;
 
 	if (len >= TEXT_MAX_BODY)
 		len = pg_mbcliplen(s, len, TEXT_MAX_BODY);
@@ -514,11 +537,22 @@ Look(TextPublication *p, const char *s, int len, Str side, Str channel, Str lang
 	n = MatcherLook(m, folded + 1, FoldText(utf8, utf8_len, folded + 1), side, channel, lang, &matches);
 	if (p->voice != NULL)
 		nsaid = VoiceHear(p->voice, m, s, len, side, channel, &said);
-	*intents = n + nsaid > 0 ? palloc((n + nsaid) * sizeof(EventIntent)) : NULL;
-	/* both are in the order of the intents; where both speak, the surer one counts, and the words of the pattern */
-	for (int i = 0, k = 0; i < n || k < nsaid; shown++)
+	*intents = NULL;
+	if (n + nsaid > shown_max)
 	{
-		EventIntent *e = &(*intents)[shown];
+		int			more = Max(n + nsaid, 64);
+
+		if (shown != NULL)
+			pfree(shown);
+		shown = NULL;
+		shown_max = 0;
+		shown = MemoryContextAlloc(TopMemoryContext, more * sizeof(EventIntent));
+		shown_max = more;
+	}
+	/* both are in the order of the intents; where both speak, the surer one counts, and the words of the pattern */
+	for (int i = 0, k = 0; i < n || k < nsaid; nshown++)
+	{
+		EventIntent *e = &shown[nshown];
 		bool		pattern = i < n && (k >= nsaid || matches[i].intent <= said[k].intent);
 		bool		model = k < nsaid && (i >= n || said[k].intent <= matches[i].intent);
 		double		confidence = Max(pattern ? matches[i].confidence : 0, model ? said[k].confidence : 0);
@@ -530,24 +564,23 @@ Look(TextPublication *p, const char *s, int len, Str side, Str channel, Str lang
 		}
 		else
 			VoicePlace(p->voice, &said[k], s, len, pg_mbstrlen_with_len(s, len), &e->from, &e->to);
-		SetIntent(e, MatcherIntent(m, pattern ? matches[i].intent : said[k].intent), confidence, !model ? "pattern" : pattern ? "both" : "model", s, len);
+		e->intent = MatcherIntent(m, pattern ? matches[i].intent : said[k].intent)->name;
+		e->confidence = confidence;
+		e->method = !model ? "pattern" : pattern ? "both" : "model";
 		i += pattern;
 		k += model;
 	}
 	/* what shows everything shows nothing: the surest stay */
-	if (shown > TEXT_MAX_SHOWN)
+	if (nshown > TEXT_MAX_SHOWN)
 	{
-		qsort(*intents, shown, sizeof(EventIntent), ConfidenceCmp);
-		for (int i = TEXT_MAX_SHOWN; i < shown; i++)
-		{
-			pfree((char *) (*intents)[i].intent.data);
-			pfree((char *) (*intents)[i].evidence.data);
-		}
-		shown = TEXT_MAX_SHOWN;
+		qsort(shown, nshown, sizeof(EventIntent), ConfidenceCmp);
+		nshown = TEXT_MAX_SHOWN;
 	}
+	if (nshown > 0)
+		*intents = KeepShown(nshown, s, len, stays);
 	if (utf8 != s)
 		pfree((char *) utf8);
-	return shown;
+	return nshown;
 }
 
 /* The body of an event where it lies, or as much of it as is looked at */
@@ -562,12 +595,12 @@ Body(const Event *e)
 	return DatumGetTextPSlice(e->body, 0, GetDatabaseEncoding() == PG_UTF8 ? TEXT_MAX_BODY : TEXT_MAX_BODY + 8);
 }
 
-/* What an event's body shows, by a publication; returns how many */
+/* What an event's body shows, by a publication, as long as the event's row stays; returns how many */
 static int
 Hear(TextPublication *p, const Event *e, EventIntent **intents)
 {
 	text	   *body = Body(e);
-	int			n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), e->side, e->channel, StrFrom(NULL), intents);
+	int			n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), body == (text *) DatumGetPointer(e->body), e->side, e->channel, StrFrom(NULL), intents);
 
 	if (body != (text *) DatumGetPointer(e->body))
 		pfree(body);
@@ -690,18 +723,18 @@ TextEvents(EventList *list, int *next, Size max_bytes, int lane, int lanes)
 	pfree(heard);
 }
 
-/* Characters [from, to) as an int4range */
+/* Characters [from, to) as an int4range, which are its canonical bounds */
 static Datum
 SpanDatum(int from, int to)
 {
+	static TypeCacheEntry *type = NULL;
 	RangeBound	lower = {.val = Int32GetDatum(from), .inclusive = true, .lower = true};
 	RangeBound	upper = {.val = Int32GetDatum(to), .inclusive = false, .lower = false};
 
-	return RangeTypePGetDatum(make_range(lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO), &lower, &upper, false
-#if PG_VERSION_NUM >= 160000	/* 16 added the soft error context */
-										 ,NULL
-#endif
-										 ));
+	/* entries of the type cache stay where they are */
+	if (type == NULL)
+		type = lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO);
+	return RangeTypePGetDatum(REVOPS_RANGE_SERIALIZE(type, &lower, &upper, false));
 }
 
 /* The columns of revops.event_intent */
@@ -715,6 +748,8 @@ TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 {
 	TableWriter *w = NULL;
 	MemoryContext context = NULL;
+	const char *last_method = NULL;
+	Datum		method = (Datum) 0;
 
 	for (int i = from; i < to; i++)
 	{
@@ -745,7 +780,15 @@ TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 
 			v[COL_INTENT] = PointerGetDatum(cstring_to_text_with_len(x->intent.data, x->intent.len));
 			v[COL_CONFIDENCE] = Float8GetDatum(x->confidence);
-			v[COL_METHOD] = CStringGetTextDatum(x->method);
+			/* one of three constants, mostly the same */
+			if (x->method != last_method)
+			{
+				MemoryContextSwitchTo(GetMemoryChunkContext(w));
+				method = CStringGetTextDatum(x->method);
+				MemoryContextSwitchTo(context);
+				last_method = x->method;
+			}
+			v[COL_METHOD] = method;
 			v[COL_SPAN] = SpanDatum(x->from, x->to);
 			v[COL_EVIDENCE] = PointerGetDatum(cstring_to_text_with_len(x->evidence.data, x->evidence.len));
 			TableWriterAdd(w, v, null);
@@ -820,7 +863,7 @@ detect_intents(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || (p = PublicationNow()) == NULL)
 		return (Datum) 0;
 	body = PG_GETARG_TEXT_PP(0);
-	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
+	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), true, TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
 	for (int i = 0; i < n; i++)
 	{
 		Datum		values[5];
@@ -852,7 +895,7 @@ intents_of(PG_FUNCTION_ARGS)
 	if ((p = PublicationNow()) == NULL)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 	body = PG_GETARG_TEXT_PP(0);
-	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
+	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), true, TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
 	if (n == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 	names = palloc(n * sizeof(Datum));
