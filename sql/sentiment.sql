@@ -17,7 +17,7 @@ INSERT INTO said (body, answer) VALUES
 ('你好', 'neither'), ('好的，谢谢', 'good'), ('请问什么时候发货', 'neither'), ('再也不会买了，骗子！', 'bad'), ('垃圾，要求退款', 'bad'), ('ＯＫ', 'rather good'), ('很不专业', 'bad'),
 ('明天下午三点开会', 'neither'), ('银行流程需要执行两天', 'neither'), ('👍👍', 'good'), ('😡', 'rather bad'),
 ('The demo was great', 'good'), ('The demo was not great', 'rather bad'), ('The demo wasn’t great', 'rather bad'), ('not bad at all', 'rather good'), ('I don''t like it', 'rather bad'),
-('It isn''t very good', 'rather bad'), ('great product but the support is terrible!!!', 'bad'), ('The setup was slow, but we absolutely love the result', 'good'), ('VERY SLOW RESPONSE', 'bad'),
+('It isn''t very good', 'rather bad'), ('great product but the support is terrible!!!', 'rather bad'), ('The setup was slow, but we absolutely love the result', 'good'), ('VERY SLOW RESPONSE', 'bad'),
 ('Please send the invoice to accounting', 'neither'), ('best regards', 'neither'), ('Could you send the quote?', 'neither'), ('We are extremely disappointed', 'bad'),
 ('no problems so far, works great', 'good'), ('never again', 'bad'), ('', 'neither'), ('   ', 'neither'), ('12345', 'neither');
 SELECT count(*) FROM said;
@@ -25,6 +25,16 @@ SELECT body, answer, feels(body), round(revops.sentiment(body)::numeric, 3) FROM
 -- more of it, more strongly; in bounds; by language
 SELECT revops.sentiment('好') < revops.sentiment('很好') AS stronger, revops.sentiment('有点慢') > revops.sentiment('太慢') AS weaker, revops.sentiment('good') < revops.sentiment('good!!') AS louder,
        revops.sentiment('good') < revops.sentiment('very good') AS very, revops.sentiment('slightly slow') > revops.sentiment('slow') AS slightly;
+SELECT bool_and(revops.sentiment(more) > revops.sentiment(less)) AS ordered, string_agg(more || ' > ' || less, '; ') FILTER (WHERE revops.sentiment(more) <= revops.sentiment(less)) AS wrong FROM (VALUES
+    ('满意', '不满意'), ('非常满意', '满意'), ('满意', '不太满意'), ('不太满意', '非常不满意'), ('有点不满意', '很不满意'), ('好', '不好'), ('不差', '差'), ('没有迟到', '迟到'), ('及时', '不及时'), ('便宜', '有点贵'),
+    ('问题解决了', '问题没解决'), ('质量可以，就是贵', '质量可以，贵得离谱'), ('虽然贵，但是很好用', '很好用，但是贵'), ('比以前好多了', '不如以前'), ('extremely good', 'good'), ('good', 'slightly good'),
+    ('slightly good', 'not good'), ('not bad', 'bad'), ('bad', 'very bad'), ('better than before', 'worse than before'), ('never fails', 'always fails'), ('no complaints', 'many complaints'), ('slow, but great', 'great, but slow'),
+    ('it would be nice', 'it would be nice if it worked'), ('I like it', 'I wanted to like it'), ('thanks', 'thanks for nothing')) v (more, less);
+-- what no word of the lexicon tells, the model may; what is told by neither is nothing
+SELECT feels('the driver left it in the rain'), feels('the driver left it in the rain', 'zh') AS by_zh, feels('I bought this for my daughter') AS fact, feels('客户询问了交货地点') AS question, feels('zork') AS unknown;
+-- one language's words only, of the lexicon and of the model
+SELECT revops.sentiment(zh || ', ' || en, 'zh') = revops.sentiment(zh || ', ' || repeat(' ', length(en)), 'zh') AS zh, revops.sentiment(zh || ', ' || en, 'en') = revops.sentiment(repeat(' ', length(zh)) || ', ' || en, 'en') AS en
+FROM (VALUES ('没有按时送到', 'the courier left it in the rain'), ('很好', 'terrible')) v (zh, en);
 SELECT feels('great, 但是很差', 'en'), feels('great, 但是很差', 'zh'), feels('great', 'zh'), revops.sentiment(NULL) IS NULL AS none, feels('great', 'de');
 SELECT abs(revops.sentiment(repeat(x, 1000000))) <= 1 AS bounded FROM unnest(ARRAY['very ', '不', '好', 'not good ', 'terrible!', '', '🙂', ''' ', E'\u0001']) x;
 -- accounts

@@ -58,6 +58,7 @@ help:
 	@echo 'make soak          ordinary use for SOAK_MINUTES (30): no process may grow'
 	@echo 'make setup         only install what is missing'
 	@echo 'make indent        format the C code; make indent-check names the files that are not'
+	@echo 'make feeling       train the shipped model of feeling anew, in the database FEELING_DB'
 	@echo 'make dist          the PGXN archive; make release VERSION=..., make next VERSION=...: see docs/operations.md'
 	@echo 'make, make install, make installcheck: as with every PGXS extension'
 

@@ -1,5 +1,5 @@
-# make dist, release, next, indent, indent-check, typedefs: they need no server headers
-TOOL_GOALS = dist release next indent indent-check typedefs install-script
+# make dist, release, next, indent, indent-check, typedefs, feeling: they need no server headers
+TOOL_GOALS = dist release next indent indent-check typedefs feeling install-script
 
 .PHONY: $(TOOL_GOALS)
 
@@ -17,5 +17,9 @@ indent-check:
 
 typedefs:
 	@bash tools/typedefs.sh
+
+# the model of feeling that is shipped, trained in FEELING_DB, which has the extension as it is built now
+feeling:
+	perl src/text/feeling/feeling.pl -d '$(or $(FEELING_DB),postgres)' > src/text/feeling_model.h.new && mv src/text/feeling_model.h.new src/text/feeling_model.h
 
 install-script: $(EXTENSION)--$(EXTVERSION).sql

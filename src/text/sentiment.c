@@ -3,7 +3,8 @@
  *	  revops.sentiment(): how a text feels, from -1 to 1, on a database where nothing has been trained.
  *
  * Words and phrases weigh by a lexicon (lexicon_zh.h, lexicon_en.h). A word of feeling is turned by the negations and multiplied by the boosters
- * before it in its clause; what stands before a "but" counts less than what follows; a question counts half. The sum s becomes
+ * before it in its clause; what stands before a "but" counts less than what follows; a question counts half. To their sum comes what the model
+ * that is shipped makes of the text (feeling.c), so that a text without such words is felt too where the model is sure. The sum s becomes
  * s / sqrt(s^2 + a), as in VADER (Hutto and Gilbert, ICWSM 2014). A deployed model named "sentiment" answers in its place.
  */
 #include "text/text.h"
@@ -12,13 +13,19 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "learn/learn.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "text/feeling.h"
+#include "text/fold.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
 #define SENTIMENT_MODEL		"sentiment"
-#define NORMALIZE_BY		9.0 /* a */
+#define NORMALIZE_BY		30.0	/* a */
+#define NORMALIZE_WORDS		9.0 /* the same for the words alone, in what models are told; stored models know it */
+#define MODEL_COUNTS		2.0 /* the model's -1 to 1, against the weights of words */
+#define MODEL_SURE			0.2 /* what it must say at least of a text without a word of the lexicon */
 #define NEGATED				(-0.75)
 #define BEFORE_CONTRAST		0.6
 #define AFTER_CONTRAST		1.3
@@ -140,9 +147,16 @@ SayWord(Said *said, double weight, bool turned)
 	Say(said, (weight > 0) != turned ? SAY_GOOD : SAY_BAD);
 }
 
-/* What a text's words add up to, from -1 to 1. */
+/* From -1 to 1 */
+static inline double
+Bounded(double sum, double a)
+{
+	return sum / sqrt(sum * sum + a);
+}
+
+/* What a text's words add up to. */
 static double
-Feeling(const Trie *words, const Letters *text, Said *said)
+FeelingSum(const Trie *words, const Letters *text, Said *said)
 {
 	double		sum = 0;		/* of the sentences that have ended */
 	double		before = 0;		/* of this sentence, before its contrast */
@@ -249,8 +263,82 @@ Feeling(const Trie *words, const Letters *text, Said *said)
 			boost = 1;
 		i++;
 	}
-	sum *= 1 + EXCLAIMED * Min(marks, 3);
-	return sum / sqrt(sum * sum + NORMALIZE_BY);
+	return sum * (1 + EXCLAIMED * Min(marks, 3));
+}
+
+/* What a text's words add up to; and for models of feeling: the words, and where the whole stands among ten steps from -0.9 to 0.9. */
+static double
+SayAll(const Trie *words, const Letters *text, Said *said)
+{
+	int			most = said->most;
+	double		sum;
+	double		felt;
+
+	said->most = most - SAY_LEVELS;
+	sum = FeelingSum(words, text, said);
+	said->most = most;
+	felt = Bounded(sum, NORMALIZE_WORDS);
+	/* of a text without such words there is nothing to say: what its own words show counts */
+	for (int i = 0; i < SAY_LEVELS && said->n > 0; i++)
+		Say(said, (felt < 0.2 * i - 0.9 ? SAY_BELOW : SAY_ABOVE) + i);
+	return sum;
+}
+
+/*
+ * The text with spaces for the letters of the other language; what is of neither stays. Memory: the current context.
+ */
+static char *
+OneTongue(const char *utf8, int len, Tongue tongue)
+{
+	char	   *to = palloc(Max(len, 1));
+	const char *end = utf8 + len;
+
+	for (const char *p = utf8; p < end;)
+	{
+		int			k = Utf8Length(p, end);
+		bool		other = k == 1 ? tongue == TONGUE_ZH && IsWordLetter((unsigned char) *p | 0x20) && !IsDigit((unsigned char) *p) :
+		tongue == TONGUE_EN && k >= 3 && IsHan(utf8_to_unicode((const unsigned char *) p));
+
+		if (other)
+			memset(to + (p - utf8), ' ', k);
+		else
+			memcpy(to + (p - utf8), p, k);
+		p += k;
+	}
+	return to;
+}
+
+/* How a text in the database's encoding feels, from -1 to 1: the lexicon and the model that are shipped. */
+static double
+Felt(const char *body, int len, Tongue tongue)
+{
+	char	   *utf8 = (char *) body;
+	char	   *part;
+	uint8		say[LEARN_MAX_FELT];
+	Said		said = {say, 0, LEARN_MAX_FELT};
+	Letters		letters;
+	double		sum;
+	double		model;
+
+	/* what is longer does not count */
+	if (len > LETTERS_MAX * MAX_MULTIBYTE_CHAR_LEN)
+		len = pg_mbcliplen(body, len, LETTERS_MAX * MAX_MULTIBYTE_CHAR_LEN);
+	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+	{
+		utf8 = pg_server_to_any(body, len, PG_UTF8);
+		len = utf8 == body ? len : (int) strlen(utf8);
+	}
+	letters = LettersOfUtf8(utf8, len);
+	sum = SayAll(Words(tongue), &letters, &said);
+	part = tongue == TONGUE_ANY ? utf8 : OneTongue(utf8, len, tongue);
+	model = FeelingByModel(part, len, say, said.n);
+	if (part != utf8)
+		pfree(part);
+	if (utf8 != body)
+		pfree(utf8);
+	if (said.n > 0 || fabs(model) >= MODEL_SURE)
+		sum += MODEL_COUNTS * model;
+	return Bounded(sum, NORMALIZE_BY);
 }
 
 static Oid	model_relid = InvalidOid;
@@ -292,13 +380,11 @@ OwnModel(void)
 	return there;
 }
 
-/* By the lexicon, whatever model there is: what conditions ask for must be the same when a subject is replayed */
+/* By what is shipped, whatever model there is: what conditions ask for must be the same when a subject is replayed */
 double
 TextFeeling(const char *body, int len)
 {
-	Letters		letters = LettersOf(body, len);
-
-	return Feeling(Words(TONGUE_ANY), &letters, NULL);
+	return Felt(body, len, TONGUE_ANY);
 }
 
 /* sentiment(body text, lang text): -1 to 1 */
@@ -306,7 +392,6 @@ Datum
 revops_sentiment(PG_FUNCTION_ARGS)
 {
 	text	   *body;
-	Letters		letters;
 	Tongue		tongue = TONGUE_ANY;
 
 	if (PG_ARGISNULL(0))
@@ -324,23 +409,17 @@ revops_sentiment(PG_FUNCTION_ARGS)
 			tongue = TONGUE_EN;
 	}
 	body = PG_GETARG_TEXT_PP(0);
-	letters = LettersOf(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
-	PG_RETURN_FLOAT8(Feeling(Words(tongue), &letters, NULL));
+	PG_RETURN_FLOAT8(Felt(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), tongue));
 }
 
-/* For models of feeling: the words, and where the whole stands among ten steps from -0.9 to 0.9. */
 static int
 ReadFeeling(const char *utf8, int len, uint8 *say, int most)
 {
 	Letters		letters = LettersOfUtf8(utf8, len);
-	Said		said = {say, 0, most - SAY_LEVELS};
-	double		sum = Feeling(Words(TONGUE_ANY), &letters, &said);
+	Said		said = {say, 0, most};
 
 	StaticAssertStmt(SAY_ABOVE + SAY_LEVELS <= LEARN_FEELINGS, "every number is below LEARN_FEELINGS");
-	said.most = most;
-	/* of a text without such words there is nothing to say: what its own words show counts */
-	for (int i = 0; i < SAY_LEVELS && said.n > 0; i++)
-		Say(&said, (sum < 0.2 * i - 0.9 ? SAY_BELOW : SAY_ABOVE) + i);
+	SayAll(Words(TONGUE_ANY), &letters, &said);
 	return said.n;
 }
 

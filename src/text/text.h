@@ -10,7 +10,7 @@
 extern void SentimentInit(void);
 extern void TextInit(void);
 
-/* How a text feels by the lexicon, -1 to 1 (sentiment.c) */
+/* How a text feels by the lexicon and the model that are shipped, -1 to 1 (sentiment.c) */
 extern double TextFeeling(const char *body, int len);
 
 /*

@@ -3,7 +3,7 @@
 CREATE FUNCTION revops.sentiment(body text, lang text DEFAULT NULL) RETURNS float8
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'revops_sentiment';
 COMMENT ON FUNCTION revops.sentiment(text, text) IS
-'How a text feels, from -1 to 1, 0 where it shows nothing: by the lexicon that is shipped (lang zh or en: that language''s words only), or by your own deployed model named sentiment';
+'How a text feels, from -1 to 1, 0 where it shows nothing: by the lexicon and the model that are shipped (lang zh or en: that language''s words only), or by your own deployed model named sentiment';
 
 CREATE VIEW revops.account_sentiment WITH (security_barrier) AS
 WITH said AS (
