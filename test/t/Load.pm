@@ -12,11 +12,11 @@ our $config = q{
 	INSERT INTO revops.person (person, account) SELECT 'p' || g, 'a' || g % 7 FROM generate_series(0, 39) g;
 };
 
-# one statement that writes n events at random times of ten days, so that many arrive late; day: where these begin
+# one statement that writes n events at random times of ten days, so that many arrive late; day: where these begin. again: others each time that it runs
 sub events
 {
-	my ($n, $day) = @_;
-	my $salt = int(rand(1 << 30));
+	my ($n, $day, $again) = @_;
+	my $salt = $again ? '(SELECT (random() * 1000000000)::int)' : int(rand(1 << 30));
 	$day //= '2026-05-01';
 	return qq{
 		INSERT INTO revops.event (occurred_at, person, kind, object, dwell)
@@ -33,10 +33,11 @@ our $result = q{
 	SELECT 'moment', subject_kind, subject, rule, occurred_at::text, evidence::text FROM revops.moment WHERE retracted_at IS NULL
 	ORDER BY 1, 2, 3, 4, 5, 6};
 
-# What differs between the results in a database and those of one pass over its events, made in a new database: '' where nothing does.
+# What differs between the results in a database and those of one pass over its events, and those of another table, made in a new database:
+# '' where nothing does.
 sub difference
 {
-	my ($node, $db) = @_;
+	my ($node, $db, $also) = @_;
 	my $oracle = "${db}_oracle";
 	my $columns = 'event_id, occurred_at, person, account, kind, object, dwell';
 	my $file = $node->basedir . "/$db.csv";
@@ -45,7 +46,8 @@ sub difference
 	$node->safe_psql('postgres', "CREATE DATABASE $oracle");
 	$node->safe_psql($oracle, $config);
 	$node->safe_psql($oracle, q{DO $$ BEGIN PERFORM revops.stop_worker(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$});
-	$node->safe_psql($db, "COPY (SELECT $columns FROM revops.event ORDER BY occurred_at, event_id) TO '$file'");
+	my $table = defined $also ? "(SELECT $columns FROM revops.event UNION ALL SELECT $columns FROM $also) e" : 'revops.event';
+	$node->safe_psql($db, "COPY (SELECT $columns FROM $table ORDER BY occurred_at, event_id) TO '$file'");
 	$node->safe_psql($oracle, "COPY revops.event ($columns) FROM '$file'");
 	$node->safe_psql($oracle, 'SET revops.batch_size = 1000000; SELECT revops.process()');
 	my $once = $node->safe_psql($oracle, $result);
