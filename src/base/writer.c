@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/tuplesort.h"
 
 /* The executor asks its range table which columns an update sets. */
 static void
@@ -219,28 +220,82 @@ InsertExtremes(TableWriter *w, int index)
 	}
 }
 
-/* The entries of the rows that were written, one index after the other, so that each finds its pages in the cache */
+/* Put the rows' entries aside, to be inserted in the index's own order when the writer is closed: each of its pages is then come to once. */
 static void
-WriteEntries(TableWriter *w)
+SortEntries(TableWriter *w, int i)
 {
-	for (int i = 0; i < w->rri->ri_NumIndices; i++)
+	Relation	index = w->rri->ri_IndexRelationDescs[i];
+	const IndexInfo *info = w->rri->ri_IndexRelationInfo[i];
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+
+	if (w->sorts == NULL)
+		w->sorts = MemoryContextAllocZero(w->context, w->rri->ri_NumIndices * sizeof(Tuplesortstate *));
+	if (w->sorts[i] == NULL)
 	{
-		if (KeepsExtremes(w->rri->ri_IndexRelationDescs[i]))
-		{
-			InsertExtremes(w, i);
-			continue;
-		}
-		for (int r = 0; r < w->nadded; r++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			InsertEntry(w, i, w->added[r]);
-		}
+		MemoryContext old = MemoryContextSwitchTo(w->context);
+
+		w->sorts[i] = tuplesort_begin_index_btree(w->rel, index, false, false, WRITER_SORT_MEMORY, NULL, TUPLESORT_NONE);
+		MemoryContextSwitchTo(old);
+	}
+	for (int r = 0; r < w->nadded; r++)
+	{
+		for (int k = 0; k < info->ii_NumIndexAttrs; k++)
+			values[k] = slot_getattr(w->added[r], info->ii_IndexAttrNumbers[k], &isnull[k]);
+		tuplesort_putindextuplevalues(w->sorts[i], index, &w->added[r]->tts_tid, values, isnull);
 	}
 }
 
-/* Write the rows that wait: whole pages to the log at once, then the indexes. */
 static void
-WriteAdded(TableWriter *w)
+InsertSorted(TableWriter *w, int i)
+{
+	Relation	index = w->rri->ri_IndexRelationDescs[i];
+	MemoryContext old = CurrentMemoryContext;
+	IndexTuple	entry;
+	int			n = 0;
+
+	tuplesort_performsort(w->sorts[i]);
+	while ((entry = tuplesort_getindextuple(w->sorts[i], true)) != NULL)
+	{
+		Datum		values[INDEX_MAX_KEYS];
+		bool		isnull[INDEX_MAX_KEYS];
+
+		CHECK_FOR_INTERRUPTS();
+		if ((n++ & 1023) == 0)
+			ResetPerTupleExprContext(w->estate);
+		MemoryContextSwitchTo(GetPerTupleMemoryContext(w->estate));
+		index_deform_tuple(entry, RelationGetDescr(index), values, isnull);
+		(void) index_insert(index, values, isnull, &entry->t_tid, w->rel, UNIQUE_CHECK_NO, false, w->rri->ri_IndexRelationInfo[i]);
+		MemoryContextSwitchTo(old);
+	}
+	tuplesort_end(w->sorts[i]);
+	w->sorts[i] = NULL;
+}
+
+/* The entries of the rows that were written, one index after the other, so that each finds its pages in the cache. more: other rows will follow. */
+static void
+WriteEntries(TableWriter *w, bool more)
+{
+	for (int i = 0; i < w->rri->ri_NumIndices; i++)
+	{
+		Relation	index = w->rri->ri_IndexRelationDescs[i];
+
+		if (KeepsExtremes(index))
+			InsertExtremes(w, i);
+		else if (index->rd_rel->relam == BTREE_AM_OID && !index->rd_index->indisunique && (more || (w->sorts != NULL && w->sorts[i] != NULL)))
+			SortEntries(w, i);
+		else
+			for (int r = 0; r < w->nadded; r++)
+			{
+				CHECK_FOR_INTERRUPTS();
+				InsertEntry(w, i, w->added[r]);
+			}
+	}
+}
+
+/* Write the rows that wait: whole pages to the log at once, then the indexes. more: others will follow. */
+static void
+WriteAdded(TableWriter *w, bool more)
 {
 	MemoryContext old;
 
@@ -250,7 +305,7 @@ WriteAdded(TableWriter *w)
 	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(w->estate));
 	table_multi_insert(w->rel, w->added, w->nadded, GetCurrentCommandId(true), 0, NULL);
 	if (w->plain_indexes)
-		WriteEntries(w);
+		WriteEntries(w, more);
 	for (int i = 0; i < w->nadded; i++)
 	{
 		if (!w->plain_indexes)
@@ -305,7 +360,7 @@ TableWriterAdd(TableWriter *w, const Datum *values, const bool *isnull)
 	if (copied)
 		heap_freetuple(tup);
 	if (w->nadded == WRITER_MAX_ROWS || w->added_bytes > WRITER_MAX_BYTES)
-		WriteAdded(w);
+		WriteAdded(w, true);
 }
 
 void
@@ -319,7 +374,10 @@ TableWriterDelete(TableWriter *w)
 void
 TableWriterClose(TableWriter *w)
 {
-	WriteAdded(w);
+	WriteAdded(w, false);
+	for (int i = 0; w->sorts != NULL && i < w->rri->ri_NumIndices; i++)
+		if (w->sorts[i] != NULL)
+			InsertSorted(w, i);
 	index_endscan(w->scan);
 	for (int i = 0; w->added != NULL && i < WRITER_MAX_ROWS && w->added[i] != NULL; i++)
 		ExecDropSingleTupleTableSlot(w->added[i]);

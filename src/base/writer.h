@@ -28,11 +28,15 @@ typedef struct TableWriter
 	int			nadded;
 	Size		added_bytes;
 	TupleTableSlot **added;		/* rows that wait to be written together; NULL: none yet */
+	struct Tuplesortstate **sorts;	/* of each index, entries that wait to be sorted; NULL: none do */
 } TableWriter;
 
 /* Rows and bytes that wait to be written together at most */
 #define WRITER_MAX_ROWS		500
 #define WRITER_MAX_BYTES	(64 * 1024)
+
+/* What the entries of an index that wait to be sorted may take, in kB; beyond it they go to a temporary file */
+#define WRITER_SORT_MEMORY	(16 * 1024)
 
 /*
  * Open a table of ours for keyed writes by its primary key. The caller alone writes the keys that it touches (the lane lock).

@@ -358,7 +358,11 @@ WriteEntries(ScorePass *pass)
 			values[COL_LAST_AT] = TimestampTzGetDatum(found ? Max(entry->last_at, DatumGetTimestampTz(w->found->tts_values[COL_LAST_AT])) : entry->last_at);
 			values[COL_CAPPED] = PointerGetDatum(capped);
 			isnull[COL_CAPPED] = capped == NULL;
-			TableWriterPut(w, found, values, isnull);
+			/* each entry has a key of its own, so a new row need not be found again */
+			if (found)
+				TableWriterPut(w, true, values, isnull);
+			else
+				TableWriterAdd(w, values, isnull);
 		}
 		MemoryContextSwitchTo(old);
 		if (!ok)

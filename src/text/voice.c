@@ -49,6 +49,7 @@ MapLabels(Voice *v, const Matcher *m, const ModelBlob *blob)
 	qsort(names, n, sizeof(NamedIntent), NamedIntentCmp);
 	v->intent = palloc(blob->nlabels * sizeof(int));
 	v->p = palloc(blob->nlabels * sizeof(double));
+	v->least = palloc(blob->nlabels * sizeof(double));
 	v->said = palloc(blob->nlabels * sizeof(TextMatch));
 	for (int k = 0; k < blob->nlabels; k++)
 	{
@@ -58,6 +59,8 @@ MapLabels(Voice *v, const Matcher *m, const ModelBlob *blob)
 		key.name.data = BlobLabel(blob, k, &key.name.len);
 		found = bsearch(&key, names, n, sizeof(NamedIntent), NamedIntentCmp);
 		v->intent[k] = found != NULL ? found->intent : -1;
+		/* a little below, since what is said is rounded */
+		v->least[k] = found != NULL ? Max(MatcherIntent(m, found->intent)->threshold - 0.0001, 0.00001) : INFINITY;
 	}
 	pfree(names);
 	v->nlabels = blob->nlabels;
@@ -113,9 +116,13 @@ VoiceHear(Voice *v, const Matcher *m, const char *body, int len, Str side, Str c
 		return 0;
 	for (int k = 0; k < v->nlabels; k++)
 	{
-		double		p = rint(v->p[k] * 10000) / 10000;
+		double		p;
 
-		if (v->intent[k] < 0 || p <= 0 || p < MatcherIntent(m, v->intent[k])->threshold || !MatcherConcerns(m, v->intent[k], side, channel) ||
+		/* nearly all labels of a text */
+		if (!(v->p[k] >= v->least[k]))
+			continue;
+		p = rint(v->p[k] * 10000) / 10000;
+		if (p <= 0 || p < MatcherIntent(m, v->intent[k])->threshold || !MatcherConcerns(m, v->intent[k], side, channel) ||
 			MatcherVetoes(m, v->intent[k]))
 			continue;
 		v->said[n++] = (TextMatch) {v->intent[k], p, k, k};

@@ -17,6 +17,7 @@ typedef struct Voice
 	int			nlabels;		/* -1: it was not looked at yet */
 	int		   *intent;			/* of each label: in the matcher; -1: the label is no intent */
 	double	   *p;
+	double	   *least;			/* p below which a label is not said, whatever else */
 	TextMatch  *said;			/* room for all intents */
 	bool		silent;			/* it cannot be used, which was told ... */
 	uint64		silent_since;	/* ... unless models have changed since */
