@@ -9,6 +9,7 @@
 
 #include <hs/hs.h>
 
+#include "text/automaton.h"
 #include "text/literal.h"
 
 /* A pattern that an expression is looked for */
@@ -25,11 +26,13 @@ typedef struct Expression
 {
 	const char *source;			/* of a literal: the text itself */
 	int			len;			/* of a literal, in bytes */
-	int			database;		/* of a regular expression; -1: a literal */
+	int			database;		/* of a regular expression that the library looks for; else -1 */
+	const Automaton *automaton; /* of one that our own code looks for; NULL: a literal, or the library's */
 	bool		border;			/* no match begins or ends inside a word */
 	bool		exact;			/* a literal whose spaces are one each */
 	int			nusers;
 	User	   *users;
+	User		first;			/* where there is one only */
 	int			most;			/* matches that count in a text */
 	int			hits;			/* in the last look that found it ... */
 	uint64		look;			/* ... which was this one */
@@ -39,7 +42,7 @@ typedef struct Expression
 typedef struct Database
 {
 	hs_database_t *compiled;
-	int			nexpressions;	/* of these, or literals */
+	int			nexpressions;
 	int			first;			/* regular expression */
 	int			needs;			/* what a text must have, as PatternNeeds() says; 0 where its expressions have factors */
 	uint64		look;			/* the last look in which it was due */
@@ -48,11 +51,16 @@ typedef struct Database
 /* A regular expression that has factors */
 typedef struct Factored
 {
-	int			database;
+	int			database;		/* of the library; -1: our own code looks for it */
+	int			expression;
+	int			width;			/* the most bytes of its match; 0: any number; */
+	int			before;			/* and before a factor of the last set */
 	int			nsets;			/* of factors */
-	int			nfound;			/* of these, by the last look that found one of the first set; */
-	int			end;			/* where that ends */
-	uint64		look;			/* which look that was */
+	int			end;			/* where the first one of the first set ends ... */
+	uint64		look;			/* ... by this look */
+	int			from;			/* the part of the text around factors that is yet to be looked through ... */
+	int			to;
+	uint64		due;			/* ... by this look */
 } Factored;
 
 struct Matcher
@@ -63,22 +71,20 @@ struct Matcher
 	TextPattern *patterns;
 	int			nexpressions;
 	Expression *expressions;
-	LiteralSet *literals;		/* those of other characters than ASCII; by the number of their expression, or that of FACTOR() */
-	int			nplain;			/* those of ASCII alone, of which none is a factor */
-	Literal    *plain;
+	LiteralSet *literals;		/* by the number of their expression, or that of FACTOR() */
 	int			ndatabases;
-	Database   *databases;		/* DATABASE_PLAIN ..., those that are always scanned for, then those of expressions that have factors */
+	Database   *databases;		/* those of expressions that have no factors, by what a text must have, then those of others */
 	int			nfactored;
 	Factored   *factored;
-	int		   *due;			/* databases of which the last look found all factors */
+	int			nlibrary;		/* of these, those that the library looks for */
+	int		   *due;			/* databases, or below zero factored expressions of our own, of which the last look found all factors */
 	TextMatch  *found;
 	int			nvetoes;		/* of the last look, ascending */
 	int		   *vetoes;
 };
 
-/* The first databases: of regular expressions by what they need, of plain literals without and with letters or digits, of what has factors */
-#define DATABASE_PLAIN		NEEDS_KINDS
-#define DATABASE_FACTORED	(NEEDS_KINDS + 2)
+/* The first databases: of regular expressions by what they need; then of those that have factors */
+#define DATABASE_FACTORED	NEEDS_KINDS
 
 /* The number of a literal that is of a set of a factored expression, below zero, and back */
 #define FACTOR(factored, set)	(-1 - ((factored) * TEXT_MAX_FACTORS + (set)))

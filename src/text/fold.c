@@ -36,6 +36,10 @@ MakePages(void)
 		if (from < 128)
 			ascii[from] = (char) fold_pairs[i][1];
 	}
+#ifdef USE_ASSERT_CHECKING
+	for (int i = 0; i < 128; i++)
+		Assert(ascii[i] == (i >= 'A' && i <= 'Z' ? i + 0x20 : i >= '\t' && i <= '\r' ? ' ' : i));
+#endif
 	pages = fresh;
 }
 
@@ -73,6 +77,35 @@ PutCharacter(char *to, uint32 c)
 	return to;
 }
 
+/* Characters of ASCII that are folded together */
+#define CHUNK			16
+
+static inline bool
+IsAscii(const char *from)
+{
+	uint64		words[CHUNK / 8];
+
+	memcpy(words, from, CHUNK);
+	return ((words[0] | words[1]) & UINT64CONST(0x8080808080808080)) == 0;
+}
+
+/* What the table says of these, without a branch */
+static inline void
+FoldChunk(const char *from, char *to)
+{
+	unsigned char c[CHUNK];
+
+	memcpy(c, from, CHUNK);
+	for (int i = 0; i < CHUNK; i++)
+	{
+		unsigned char lower = c[i] | 0x20;
+		unsigned char folded = (unsigned char) (c[i] - 'A') < 26 ? lower : c[i];
+
+		c[i] = (unsigned char) (c[i] - '\t') < 5 ? ' ' : folded;
+	}
+	memcpy(to, c, CHUNK);
+}
+
 int
 FoldText(const char *from, int n, char *to)
 {
@@ -90,6 +123,13 @@ FoldText(const char *from, int n, char *to)
 
 		if (c < 0x80)
 		{
+			if (end - from >= CHUNK && IsAscii(from))
+			{
+				FoldChunk(from, to);
+				from += CHUNK;
+				to += CHUNK;
+				continue;
+			}
 			*to++ = ascii[c];
 			from++;
 			continue;

@@ -8,7 +8,7 @@
 #include "base/base.h"
 
 /* Raise this when fold_table.h or a change of the compiled form makes stored forms unfit */
-#define TEXT_FORMAT			4
+#define TEXT_FORMAT			5
 
 /* A folded text is at most this many times as long, in bytes (plus one): a character of one byte never grows, one of two at most to three */
 #define FOLD_GROWTH			2

@@ -2,11 +2,13 @@
  * literal.c
  *	  Thousands of short texts in a short one, for a few instructions a byte.
  *
- * Of each literal one part of a fixed length, its gram, is kept in a hash table: of 6 bytes, or of 3, 2 or 1 where the literal has no more. At each byte
- * of a text its grams are looked up, first in a bitmap that stays in the processor's cache and says no most of the time. Where one is found,
- * the literals that have it are compared in full. The gram of a literal is the one that the fewest literals have, so that few have to be
- * compared: many patterns begin alike ("do you have ..."). Short grams are everywhere, so those of literals that begin with a word are looked up
- * where words begin only.
+ * Of each literal one part, its key, is kept in a hash table; a text's keys are looked up, first in a bitmap that stays in the processor's cache and says no
+ * most of the time. Where one is found, the literals that have it are compared in full. The key of a literal is the one that the fewest
+ * literals have, so that few have to be compared: many patterns begin alike ("do you have ...").
+ *
+ * A literal of ASCII that matches whole words only, as all but those of Chinese do, is found by two words that follow each other, or by its only one: a text has few
+ * words, and each is hashed once. Others are found by a part of a fixed length, a gram: of 6 bytes, or of 3, 2 or 1 where the literal has no more, at each
+ * byte of the text at which some gram begins. Short grams are everywhere, so those of literals that begin with a word are looked up where words begin only.
  *
  * What is compared is seldom in the cache. So a text is looked through in blocks, and each block in steps, of which each asks the processor to fetch
  * what the next one reads: the misses of a block then take little longer than one does.
@@ -19,13 +21,15 @@
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
-#define FILTER_BITS(n)	Min(Max(pg_ceil_log2_32(Max(n, 1)) + 4, 12), 20)	/* some 16 bits for a literal */
+#define FILTER_BITS(n)	Min(Max(pg_ceil_log2_32(Max(n, 1)) + 4, 12), 20)	/* some 16 bits for a key */
+#define BUCKET_BITS		3		/* of these bits of the filter share a place in the table */
 #define MAX_OFFSET		100		/* where a gram may begin */
 #define BLOCK			256		/* bytes of a text that are looked through together */
 #define MAX_ENTRIES		512		/* literals that are compared together */
 
-/* The tables: how long their grams are, and whether these are the beginnings of words */
+/* The tables: how long their grams are, and whether these are the beginnings of words; the last is of words */
 #define TABLES			7
+#define WORDS			TABLES
 static const struct
 {
 	int			size;
@@ -40,31 +44,33 @@ static const struct
 
 typedef struct Entry
 {
-	uint64		gram;
+	uint64		key;
 	const char *text;
-	int			len;
-	int			offset;			/* of the gram */
 	int			id;
-	bool		border;
+	uint16		len;
+	uint16		offset:15;		/* of the key */
+	uint16		border:1;
 } Entry;
 
 /* The literals of one kind */
 typedef struct Table
 {
-	int			size;
-	bool		word;
+	int			size;			/* of grams; 0: words */
 	int			n;
 	int			shift;			/* of a hash value, to its bit in the filter */
 	uint64	   *filter;
-	int		   *start;			/* of each bit: its first entry; where the next bit's begins it ends */
+	int		   *start;			/* of each bucket: its first entry; where the next one's begins it ends */
 	Entry	   *entries;
 } Table;
 
 struct LiteralSet
 {
 	uint8		begins[256];	/* the tables, as bits, that have grams with this first byte */
-	uint8		words;			/* the tables of words */
-	Table		tables[TABLES];
+	uint8		seconds[256];	/* those of less than three bytes that have grams with this second byte, or have no such */
+	uint64		threes[1024];	/* by a hash of three bytes: do grams begin with these? */
+	bool		is_word[256];
+	uint8		words;			/* the tables of words' beginnings */
+	Table		tables[TABLES + 1];
 };
 
 /* Eight bytes, of which the first `size` make a gram */
@@ -97,96 +103,218 @@ LastBytes(const char *p, int n)
 	return EightBytes(bytes);
 }
 
+/* The bytes of a text from a place on, as many as there are, then zeros */
 static inline uint64
-GramHash(uint64 gram)
+BytesAt(const char *text, int len, int at)
 {
-	return gram * UINT64CONST(0x9E3779B97F4A7C15);
+	if (at + 8 <= len)
+		return EightBytes(text + at);
+#ifndef WORDS_BIGENDIAN
+	if (len >= 8)
+		return EightBytes(text + len - 8) >> (8 * (8 - (len - at)));
+#endif
+	return LastBytes(text + at, len - at);
+}
+
+/* Of the first three of these bytes, a number below 65536 */
+static inline uint32
+ThreeHash(uint64 bytes)
+{
+	return (uint32) GramOf(bytes, 3) * 0x9E3779B1u >> 16;
+}
+
+static inline uint64
+KeyHash(uint64 key)
+{
+	return key * UINT64CONST(0x9E3779B97F4A7C15);
+}
+
+/* The key of the word at p, which is in a text [begin, end) */
+static inline uint64
+WordKey(const char *p, int n, const char *begin, const char *end)
+{
+	uint64		key = n;
+
+	for (; n > 8; p += 8, n -= 8)
+	{
+		key = KeyHash(key ^ EightBytes(p));
+		key ^= key >> 32;
+	}
+#ifndef WORDS_BIGENDIAN
+	/* the bytes before a word at the end of a text are there to be read, too */
+	if (end - p < 8 && begin + 8 <= p + n)
+		return KeyHash(key ^ EightBytes(p + n - 8) >> (8 * (8 - n)));
+#endif
+	return KeyHash(key ^ GramOf(end - p >= 8 ? EightBytes(p) : LastBytes(p, n), n));
+}
+
+/* The key of two words that follow each other */
+static inline uint64
+PairKey(uint64 first, uint64 second)
+{
+	return KeyHash(first ^ first >> 29) + second;
 }
 
 /* The table of a literal */
 static int
 KindOf(const Literal *literal)
 {
-	bool		word = literal->border && IsWord(literal->text.data[0]);
+	bool		word = (literal->open & OPEN_LEFT) == 0 && IsWord(literal->text.data[0]);
 	int			k = 0;
 
+	if (literal->words)
+		return WORDS;
 	while (kinds[k].size > literal->text.len || (kinds[k].word && !word))
 		k++;
 	return k;
 }
 
-/* The offsets that its gram may have */
-static int
-LastOffset(const Literal *literal, int kind)
+/* A key that a literal may be kept by */
+typedef struct Key
 {
-	return kinds[kind].word ? 0 : Min(literal->text.len - kinds[kind].size, MAX_OFFSET);
+	uint64		key;
+	int			offset;			/* in the literal */
+	int			len;
+} Key;
+
+/* The keys of whole words: of each two, or of the only one */
+static int
+WordKeys(Str text, int open, Key *keys)
+{
+	const char *end = text.data + text.len;
+	int			n = 0;
+	bool		only = true;
+	Key			last = {0};
+
+	for (int at = 0; at < text.len && n < MAX_OFFSET;)
+	{
+		int			from;
+		Key			word;
+
+		while (at < text.len && !IsWord(text.data[at]))
+			at++;
+		from = at;
+		while (at < text.len && IsWord(text.data[at]))
+			at++;
+		if (at == from || (from == 0 && (open & OPEN_LEFT) != 0) || (at == text.len && (open & OPEN_RIGHT) != 0))
+			continue;
+		word = (Key) {WordKey(text.data + from, at - from, text.data, end), from, at - from};
+		if (last.len > 0)
+		{
+			if (only)
+				n = 0;
+			only = false;
+			keys[n++] = (Key) {PairKey(last.key, word.key), last.offset, at - last.offset};
+		}
+		else
+			keys[n++] = word;
+		last = word;
+	}
+	return n;
 }
 
-static uint64
-GramAt(Str text, int offset, int size)
+bool
+LiteralHasWords(Str text, int open)
 {
-	return GramOf(LastBytes(text.data + offset, text.len - offset), size);
+	Key			keys[MAX_OFFSET + 1];
+
+	for (int i = 0; i < text.len; i++)
+		if ((unsigned char) text.data[i] >= 0x80)
+			return false;
+	return WordKeys(text, open, keys) > 0;
+}
+
+/* All keys that a literal may have */
+static int
+KeysOf(const Literal *literal, int kind, Key *keys)
+{
+	int			n = 0,
+				size;
+
+	if (kind == WORDS)
+		return WordKeys(literal->text, literal->open, keys);
+	size = kinds[kind].size;
+	do
+		keys[n] = (Key) {GramOf(LastBytes(literal->text.data + n, literal->text.len - n), size), n, size};
+	while (++n <= (kinds[kind].word ? 0 : Min(literal->text.len - size, MAX_OFFSET)));
+	return n;
 }
 
 /* Sort the literals of one kind into a table */
 static void
-MakeTable(Table *table, int kind, const Literal *literals, int n)
+MakeTable(Table *table, int kind, const Literal *literals, const uint8 *kind_of, int n)
 {
-	int			size = kinds[kind].size,
-				bits,
+	int			bits,
 				nbits,
+				distinct = 0,
 				sum = 0;
-	int		   *rank,
-			   *offsets;
+	int		   *rank;
+	Key		   *chosen;
+	Key			keys[MAX_OFFSET + 1];
 	Size		room = 0;
 	char	   *texts,
 			   *at = NULL;
 	const Literal *last = NULL;
 
+	table->size = kind == WORDS ? 0 : kinds[kind].size;
 	for (int i = 0; i < n; i++)
-		if (KindOf(&literals[i]) == kind)
+		if (kind_of[i] == kind)
 		{
 			table->n++;
 			room += literals[i].text.len;
 		}
+	table->shift = 64 - FILTER_BITS(0);
+	table->filter = palloc0((UINT64CONST(1) << FILTER_BITS(0)) / 8);
 	if (table->n == 0)
 		return;
-	bits = FILTER_BITS(table->n);
-	nbits = 1 << bits;
-	table->shift = 64 - bits;
-	table->filter = palloc0(Max(nbits / 64, 1) * sizeof(uint64));
-	table->start = palloc0((nbits + 1) * sizeof(int));
-	table->entries = palloc(table->n * sizeof(Entry));
+	table->entries = palloc_extended(table->n * sizeof(Entry), MCXT_ALLOC_HUGE);
 	texts = MemoryContextAllocHuge(CurrentMemoryContext, room);
-	rank = palloc0(nbits * sizeof(int));
-	offsets = palloc0(n * sizeof(int));
+	bits = FILTER_BITS(table->n);
+	rank = palloc0(sizeof(int) << bits);
+	chosen = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(Key), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (KindOf(&literals[i]) == kind)
-			for (int at = 0; at <= LastOffset(&literals[i], kind); at++)
-				rank[GramHash(GramAt(literals[i].text, at, size)) >> table->shift]++;
+		if (kind_of[i] == kind)
+			for (int k = KeysOf(&literals[i], kind, keys) - 1; k >= 0; k--)
+				rank[KeyHash(keys[k].key) >> (64 - bits)]++;
 	}
 	for (int i = 0; i < n; i++)
 	{
-		int			least = PG_INT32_MAX;
+		int			nkeys,
+					least = PG_INT32_MAX;
 
-		if (KindOf(&literals[i]) != kind)
+		if (kind_of[i] != kind)
 			continue;
-		for (int at = 0; at <= LastOffset(&literals[i], kind); at++)
+		nkeys = KeysOf(&literals[i], kind, keys);
+		for (int k = 0; k < nkeys; k++)
 		{
-			int			others = rank[GramHash(GramAt(literals[i].text, at, size)) >> table->shift];
+			int			others = rank[KeyHash(keys[k].key) >> (64 - bits)];
 
-			if (others < least)
+			/* of words that are as rare here, the longer ones are rarer elsewhere */
+			if (others < least || (others == least && keys[k].len > chosen[i].len))
 			{
 				least = others;
-				offsets[i] = at;
+				chosen[i] = keys[k];
 			}
 		}
-		table->start[GramHash(GramAt(literals[i].text, offsets[i], size)) >> table->shift]++;
 	}
-	/* each bit's end, which becomes its start as its entries are put before it */
-	for (int b = 0; b <= nbits; b++)
+	/* many share a key, so the filter may be smaller, and stay in the cache */
+	memset(rank, 0, sizeof(int) << bits);
+	for (int i = 0; i < n; i++)
+		if (kind_of[i] == kind && rank[KeyHash(chosen[i].key) >> (64 - bits)]++ == 0)
+			distinct++;
+	bits = FILTER_BITS(distinct);
+	nbits = 1 << bits;
+	table->shift = 64 - bits;
+	table->filter = repalloc(table->filter, nbits / 8);
+	memset(table->filter, 0, nbits / 8);
+	table->start = palloc0(((nbits >> BUCKET_BITS) + 1) * sizeof(int));
+	for (int i = 0; i < n; i++)
+		if (kind_of[i] == kind)
+			table->start[KeyHash(chosen[i].key) >> table->shift >> BUCKET_BITS]++;
+	/* each bucket's end, which becomes its start as its entries are put before it */
+	for (int b = 0; b <= nbits >> BUCKET_BITS; b++)
 	{
 		sum += table->start[b];
 		table->start[b] = sum;
@@ -195,15 +323,13 @@ MakeTable(Table *table, int kind, const Literal *literals, int n)
 	{
 		const Literal *l = &literals[i];
 		Entry	   *e;
-		uint64		gram;
 		int			bit;
 
-		if (KindOf(l) != kind)
+		if (kind_of[i] != kind)
 			continue;
-		gram = GramAt(l->text, offsets[i], size);
-		bit = (int) (GramHash(gram) >> table->shift);
+		bit = (int) (KeyHash(chosen[i].key) >> table->shift);
 		table->filter[bit / 64] |= UINT64CONST(1) << (bit % 64);
-		e = &table->entries[--table->start[bit]];
+		e = &table->entries[--table->start[bit >> BUCKET_BITS]];
 		/* literals of one text follow each other */
 		if (last == NULL || StrCmp(last->text, l->text) != 0)
 		{
@@ -211,11 +337,11 @@ MakeTable(Table *table, int kind, const Literal *literals, int n)
 			at = texts;
 			texts += l->text.len;
 		}
-		*e = (Entry) {gram, at, l->text.len, offsets[i], l->id, l->border};
+		*e = (Entry) {.key = chosen[i].key,.text = at,.id = l->id,.len = l->text.len,.offset = chosen[i].offset,.border = l->border};
 		last = l;
 	}
 	pfree(rank);
-	pfree(offsets);
+	pfree(chosen);
 }
 
 static int
@@ -225,37 +351,52 @@ LiteralCmp(const void *a, const void *b)
 			   *y = b;
 	int			c = StrCmp(x->text, y->text);
 
-	return c != 0 ? c : x->border != y->border ? x->border - y->border : (x->id > y->id) - (x->id < y->id);
+	return c != 0 ? c : x->border != y->border ? x->border - y->border : x->open != y->open ? x->open - y->open : (x->id > y->id) - (x->id < y->id);
 }
 
 LiteralSet *
 LiteralSetMake(Literal *literals, int n)
 {
 	LiteralSet *set = palloc0(sizeof(LiteralSet));
+	uint8	   *kind_of = palloc(n + 1);
 
 	qsort(literals, n, sizeof(Literal), LiteralCmp);
-	for (int k = 0; k < TABLES; k++)
+	for (int i = 0; i < n; i++)
+		kind_of[i] = KindOf(&literals[i]);
+	for (int i = 0; i < 256; i++)
+		set->is_word[i] = IsWord((char) i);
+	for (int k = 0; k <= TABLES; k++)
 	{
-		set->tables[k].size = kinds[k].size;
-		set->tables[k].word = kinds[k].word;
-		MakeTable(&set->tables[k], k, literals, n);
+		CHECK_FOR_INTERRUPTS();
+		MakeTable(&set->tables[k], k, literals, kind_of, n);
+		if (k == WORDS)
+			break;
 		set->words |= kinds[k].word << k;
 		for (int i = 0; i < set->tables[k].n; i++)
 		{
 			const Entry *e = &set->tables[k].entries[i];
 
+			uint32		three = ThreeHash(LastBytes(e->text + e->offset, kinds[k].size));
+
 			set->begins[(unsigned char) e->text[e->offset]] |= 1 << k;
+			if (kinds[k].size >= 3)
+				set->threes[three / 64] |= UINT64CONST(1) << (three % 64);
+			else if (kinds[k].size == 2)
+				set->seconds[(unsigned char) e->text[e->offset + 1]] |= 1 << k;
 		}
+		for (int i = 0; i < 256 && kinds[k].size == 1; i++)
+			set->seconds[i] |= 1 << k;
 	}
+	pfree(kind_of);
 	return set;
 }
 
-/* A gram of a text that may be one of a table */
+/* A key of a text that may be one of a table */
 typedef struct Candidate
 {
 	const Table *table;
-	uint64		gram;
-	int			bit;
+	uint64		key;
+	int			bucket;
 	int			at;
 } Candidate;
 
@@ -290,30 +431,110 @@ Compare(const Beginning *beginnings, int n, const char *text, int len, LiteralFo
 	return true;
 }
 
+/* Compare the literals that have keys of the text with it; false: enough */
+static bool
+Resolve(const Candidate *candidates, int ncandidates, const char *text, int len, LiteralFound found, void *arg)
+{
+	Beginning	beginnings[MAX_ENTRIES];
+	int			n = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < ncandidates; i++)
+		Fetch(&candidates[i].table->start[candidates[i].bucket]);
+	for (int i = 0; i < ncandidates; i++)
+		Fetch(&candidates[i].table->entries[candidates[i].table->start[candidates[i].bucket]]);
+	for (int i = 0; i < ncandidates; i++)
+	{
+		const Candidate *c = &candidates[i];
+
+		for (int k = c->table->start[c->bucket]; k < c->table->start[c->bucket + 1]; k++)
+		{
+			const Entry *e = &c->table->entries[k];
+
+			if (e->key != c->key || c->at < e->offset || c->at - e->offset + e->len > len)
+				continue;
+			Fetch(e->text);
+			beginnings[n++] = (Beginning) {e, c->at - e->offset};
+			if (n < MAX_ENTRIES)
+				continue;
+			if (!Compare(beginnings, n, text, len, found, arg))
+				return false;
+			n = 0;
+		}
+	}
+	return Compare(beginnings, n, text, len, found, arg);
+}
+
+/* Add what a filter does not rule out; returns the candidates */
+static inline int
+AddCandidate(const Table *table, uint64 key, int at, Candidate *candidates, int n)
+{
+	int			bit = (int) (KeyHash(key) >> table->shift);
+
+	candidates[n] = (Candidate) {table, key, bit >> BUCKET_BITS, at};
+	return n + (int) (table->filter[bit / 64] >> (bit % 64) & 1);
+}
+
 /* Look the grams [from, to) of a text up in the filters of the tables */
 static int
-Candidates(const LiteralSet *set, const char *text, int len, int from, int to, Candidate *candidates)
+Grams(const LiteralSet *set, const char *text, int len, int from, int to, Candidate *candidates)
 {
 	int			n = 0;
 
 	for (int at = from; at < to; at++)
 	{
-		uint64		bytes = at + 8 <= len ? EightBytes(text + at) : LastBytes(text + at, len - at);
+		uint64		bytes = BytesAt(text, len, at);
+		uint32		three = ThreeHash(bytes);
 		unsigned int tables = set->begins[(unsigned char) text[at]];
 
+		/* three bytes rule most places out */
+		if ((set->threes[three / 64] >> (three % 64) & 1) == 0)
+			tables &= set->seconds[at + 1 < len ? (unsigned char) text[at + 1] : 0];
+		if (tables == 0)
+			continue;
 		if (at > 0 && IsWord(text[at - 1]))
 			tables &= ~set->words;
 		while (tables != 0)
 		{
 			const Table *table = &set->tables[pg_rightmost_one_pos32(tables)];
-			uint64		gram = GramOf(bytes, table->size);
-			int			bit = (int) (GramHash(gram) >> table->shift);
 
 			tables &= tables - 1;
-			candidates[n] = (Candidate) {table, gram, bit, at};
-			n += (table->filter[bit / 64] >> (bit % 64) & 1) != 0 && at + table->size <= len;
+			if (at + table->size <= len)
+				n = AddCandidate(table, GramOf(bytes, table->size), at, candidates, n);
 		}
 	}
+	return n;
+}
+
+/* Look the words of a text up, from *at on, as many as there is room for; *last is the word before, *last_at where it begins, -1: there is none */
+static int
+Words(const LiteralSet *set, const char *text, int len, int *at, uint64 *last, int *last_at, Candidate *candidates, int room)
+{
+	const Table *table = &set->tables[WORDS];
+	const bool *is_word = set->is_word;
+	int			i = *at,
+				n = 0;
+
+	while (i < len && n + 2 < room)
+	{
+		int			from;
+		uint64		key;
+
+		while (i < len && !is_word[(unsigned char) text[i]])
+			i++;
+		if (i == len)
+			break;
+		from = i++;
+		while (i < len && is_word[(unsigned char) text[i]])
+			i++;
+		key = WordKey(text + from, i - from, text, text + len);
+		n = AddCandidate(table, key, from, candidates, n);
+		if (*last_at >= 0)
+			n = AddCandidate(table, PairKey(*last, key), *last_at, candidates, n);
+		*last = key;
+		*last_at = from;
+	}
+	*at = i;
 	return n;
 }
 
@@ -321,38 +542,22 @@ void
 LiteralSetFind(const LiteralSet *set, const char *text, int len, LiteralFound found, void *arg)
 {
 	Candidate	candidates[BLOCK * TABLES + 1];
-	Beginning	beginnings[MAX_ENTRIES];
+	uint64		last = 0;
+	int			last_at = -1;
 
+	if (set->tables[WORDS].n > 0)
+		for (int at = 0; at < len;)
+		{
+			int			n = Words(set, text, len, &at, &last, &last_at, candidates, MAX_ENTRIES);
+
+			if (n > 0 && !Resolve(candidates, n, text, len, found, arg))
+				return;
+		}
 	for (int block = 0; block < len; block += BLOCK)
 	{
-		int			ncandidates = Candidates(set, text, len, block, Min(block + BLOCK, len), candidates);
-		int			n = 0;
+		int			n = Grams(set, text, len, block, Min(block + BLOCK, len), candidates);
 
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < ncandidates; i++)
-			Fetch(&candidates[i].table->start[candidates[i].bit]);
-		for (int i = 0; i < ncandidates; i++)
-			Fetch(&candidates[i].table->entries[candidates[i].table->start[candidates[i].bit]]);
-		for (int i = 0; i < ncandidates; i++)
-		{
-			const Candidate *c = &candidates[i];
-
-			for (int k = c->table->start[c->bit]; k < c->table->start[c->bit + 1]; k++)
-			{
-				const Entry *e = &c->table->entries[k];
-
-				if (e->gram != c->gram || c->at < e->offset || c->at - e->offset + e->len > len)
-					continue;
-				Fetch(e->text);
-				beginnings[n++] = (Beginning) {e, c->at - e->offset};
-				if (n < MAX_ENTRIES)
-					continue;
-				if (!Compare(beginnings, n, text, len, found, arg))
-					return;
-				n = 0;
-			}
-		}
-		if (!Compare(beginnings, n, text, len, found, arg))
+		if (n > 0 && !Resolve(candidates, n, text, len, found, arg))
 			return;
 	}
 }

@@ -3,8 +3,8 @@
  *	  Looks for the patterns of a matcher in a text, and says what their matches show.
  *
  * A text is first looked through for literals and factors, with one space for each run of them, so that a literal's start is its end less its
- * length. Then the library scans it for the regular expressions of which a factor was found, and for those that have none. The hits, then
- * the matches made of them, are kept in two arrays that are as long as the busiest text wanted, and bounded.
+ * length. Around the factors of a regular expression the text itself is looked through for it; then the library scans it for the expressions
+ * that are its own. The hits, then the matches made of them, are kept in two arrays that are as long as the busiest text wanted, and bounded.
  *
  * The library scans a text with a line end before it. Folded texts have none, so each match of a regular expression has a character before it, by
  * which the library sees whether it begins inside a word, and ^ still means the start.
@@ -66,9 +66,13 @@ Grow(void *array, int *max, Size size)
 typedef struct TextScan
 {
 	Matcher    *matcher;
+	const char *original;
+	int			original_len;
 	const char *text;			/* with one space for each run of them */
 	int			len;
+	const int  *places;			/* where each byte of it and its end are in the original; NULL: that is the same */
 	int			ndue;
+	int			expression;		/* that an automaton looks for */
 	int			database;
 	bool		full;
 } TextScan;
@@ -92,29 +96,99 @@ AddHit(Expression *e, int expression, int from, int to)
 	return true;
 }
 
-/* A factor is found: an expression's database is due when one of each set is, one after the other; a space may end the one and begin the other */
+/* An automaton has found a match */
+static bool
+OnMatch(int from, int to, void *arg)
+{
+	TextScan   *scan = arg;
+
+	if (nhits >= TEXT_MAX_HITS)
+		return false;
+	if (nhits == maxhits)
+		hits = Grow(hits, &maxhits, sizeof(Hit));
+	return AddHit(&scan->matcher->expressions[scan->expression], scan->expression, from, to);
+}
+
+/* Look the part of the text that is due through for an expression of our own */
 static void
-OnFactor(TextScan *scan, Factored *f, int set, int from, int to)
+FindRegex(TextScan *scan, Factored *f)
+{
+	scan->expression = f->expression;
+	AutomatonFind(scan->matcher->expressions[f->expression].automaton, scan->original, scan->original_len, f->from, f->to, OnMatch, scan);
+}
+
+/*
+ * A match that has a factor here lies in a part of the text around it. The parts of an expression are joined where they touch, so that a match has
+ * its leftmost start; one is looked through once no later factor can have a part that touches it. Factors are told of in the order of some part of them
+ * (literal.h), and none is longer than a match, so it is enough that a part begins that much behind the last one's end.
+ */
+static void
+AddPart(TextScan *scan, Factored *f, int index, int from, int to)
+{
+	const int  *places = scan->places;
+
+	/* the factor's first character may be any of a run of spaces, and its last one too: it begins within [first, from], and ends at `to` or later */
+	int			first = places != NULL ? places[from] : from;
+
+	if (places != NULL)
+	{
+		from = places[from + 1] - 1;
+		to = places[to - 1] + 1;
+	}
+	if (f->width > 0)
+	{
+		int			start = Max(to - f->width, first - f->before);
+
+		/* more space than a match has */
+		if (to - from > f->width)
+			return;
+		to = Min(from + f->width, scan->original_len);
+		from = Max(start, 0);
+	}
+	else
+	{
+		from = 0;
+		to = scan->original_len;
+	}
+	for (int k = 0; k < 3 && from > 0 && ((unsigned char) scan->original[from] & 0xC0) == 0x80; k++)
+		from--;
+	if (f->due == looks && from <= f->to + f->width)
+	{
+		f->from = Min(f->from, from);
+		f->to = Max(f->to, to);
+		return;
+	}
+	if (f->due == looks)
+		FindRegex(scan, f);
+	else
+		scan->matcher->due[scan->ndue++] = -1 - index;
+	f->due = looks;
+	f->from = from;
+	f->to = to;
+}
+
+/* A factor is found: an expression may match when one of each set is, one after the other; a space may end the one and begin the other */
+static void
+OnFactor(TextScan *scan, int index, int set, int from, int to)
 {
 	Matcher    *m = scan->matcher;
+	Factored   *f = &m->factored[index];
 
-	if (set == 0)
+	if (set < f->nsets - 1)
 	{
-		if (f->look == looks)
-		{
-			f->end = Min(f->end, to);
-			return;
-		}
+		f->end = f->look == looks ? Min(f->end, to) : to;
 		f->look = looks;
-		f->nfound = 1;
-		f->end = to;
 	}
-	else if (f->look == looks && f->nfound == 1 && f->end <= from + 1)
-		f->nfound = 2;
-	if (f->look != looks || f->nfound < f->nsets || m->databases[f->database].look == looks)
-		return;
-	m->databases[f->database].look = looks;
-	m->due[scan->ndue++] = f->database;
+	else if (f->nsets == 1 || (f->look == looks && f->end <= from + 1))
+	{
+		if (f->database < 0)
+			AddPart(scan, f, index, from, to);
+		else if (m->databases[f->database].look != looks)
+		{
+			m->databases[f->database].look = looks;
+			m->due[scan->ndue++] = f->database;
+		}
+	}
 }
 
 /* A literal or a factor is found in the packed text; it stops nothing, since factors may follow */
@@ -126,7 +200,7 @@ OnLiteral(int id, int from, int to, void *arg)
 
 	if (id < 0)
 	{
-		OnFactor(scan, &m->factored[FACTOR_OF(id)], FACTOR_SET(id), from, to);
+		OnFactor(scan, FACTOR_OF(id), FACTOR_SET(id), from, to);
 		return true;
 	}
 	if (nhits >= TEXT_MAX_HITS)
@@ -137,7 +211,7 @@ OnLiteral(int id, int from, int to, void *arg)
 }
 
 /*
- * Called by the library, so these two must not throw: where there is no room left, the scan ends, and is made again from outside. A stored form that is
+ * Called by the library, so it must not throw: where there is no room left, the scan ends, and is made again from outside. A stored form that is
  * not what it seems to be may say anything.
  */
 static int
@@ -151,25 +225,6 @@ OnHit(unsigned int id, unsigned long long from, unsigned long long to, unsigned 
 	if (nhits >= TEXT_MAX_HITS)
 		return 1;
 	scan->full = !AddHit(&m->expressions[id], (int) id, (int) from, (int) to);
-	return scan->full;
-}
-
-static int
-OnPlain(unsigned int id, unsigned long long from, unsigned long long to, unsigned int flags, void *arg)
-{
-	TextScan   *scan = arg;
-	Matcher    *m = scan->matcher;
-	const Literal *l = &m->plain[id];
-	int			end = (int) to;
-	int			start;
-
-	if (id >= (unsigned int) m->nplain || end < l->text.len)
-		return 0;
-	start = end - l->text.len;
-	if (nhits >= TEXT_MAX_HITS)
-		return 1;
-	if (!(l->border && BreaksWord(scan->text, scan->len, start, end)))
-		scan->full = !AddHit(&m->expressions[l->id], l->id, start, end);
 	return scan->full;
 }
 
@@ -225,12 +280,11 @@ GuardedScan(const Database *database, const char *text, int len, match_event_han
 	return rc;
 }
 
-/* Scan for a database, in the packed text if that is of literals, else in the text itself and the line end before it */
+/* Scan the text and the line end before it for a database */
 static void
-ScanFor(TextScan *scan, int database, const char *text, int len)
+ScanFor(TextScan *scan, int database)
 {
 	Matcher    *m = scan->matcher;
-	bool		plain = database == DATABASE_PLAIN || database == DATABASE_PLAIN + 1;
 	int			before = nhits;
 
 	CHECK_FOR_INTERRUPTS();
@@ -246,10 +300,7 @@ ScanFor(TextScan *scan, int database, const char *text, int len)
 		for (; nhits > before; nhits--)
 			m->expressions[hits[nhits - 1].expression].look = 0;
 		scan->full = false;
-		if (plain)
-			rc = GuardedScan(&m->databases[database], scan->text, scan->len, OnPlain, scan);
-		else
-			rc = GuardedScan(&m->databases[database], text - 1, len + 1, OnHit, scan);
+		rc = GuardedScan(&m->databases[database], scan->original - 1, scan->original_len + 1, OnHit, scan);
 		if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
 			elog(ERROR, "the scan of a text failed: %d", rc);
 	} while (scan->full);
@@ -265,10 +316,9 @@ HitCmp(const void *a, const void *b)
 	return x->to != y->to ? (x->to > y->to) - (x->to < y->to) : (x->expression > y->expression) - (x->expression < y->expression);
 }
 
-/* A text with one space for each run of them, and where each byte of it and its end are in the text; NULL: the text has no such run */
+/* A text with one space for each run of them, and where each byte of it and its end are in the text */
 static char *packed = NULL;
 static int	maxpacked = 0;
-static int *packed_at = NULL;
 static int *packed_array = NULL;
 static int	maxpacked_array = 0;
 
@@ -287,15 +337,12 @@ GrowTo(void *array, int *max, int n, Size size)
 	return array;
 }
 
-/* Returns the length of the packed text */
+/* Make the packed text, and return its length */
 static int
 Pack(const char *text, int len)
 {
 	int			n = 0;
 
-	packed_at = NULL;
-	if (memmem(text, len, "  ", 2) == NULL)
-		return len;
 	/* NULL in between, should memory end */
 	if (len + 1 > maxpacked)
 	{
@@ -320,24 +367,41 @@ Pack(const char *text, int len)
 				i++;
 	}
 	packed_array[n] = len;
-	packed_at = packed_array;
 	return n;
 }
 
-/* What a text has of what patterns need */
+/* What a text has: bits */
+#define HAS_SPACES		4		/* two together */
+
 static int
 TextHas(const char *text, int len)
 {
+	uint8		other = 0,
+				spaces = 0;
 	int			has = 0;
+	int			i = 0;
 
-	for (int i = 0; i < len && has != (NEEDS_WORD | NEEDS_OTHER); i++)
-		has |= (unsigned char) text[i] >= 0x80 ? NEEDS_OTHER : IsWord(text[i]) ? NEEDS_WORD : 0;
-	return has;
+	/* sixteen bytes at a time, without a branch */
+	for (; i + 16 < len; i += 16)
+	{
+		for (int k = 0; k < 16; k++)
+			other |= (uint8) text[i + k];
+		for (int k = 0; k < 16; k++)
+			spaces |= (text[i + k] == ' ') & (text[i + k + 1] == ' ');
+	}
+	for (; i < len; i++)
+	{
+		other |= (uint8) text[i];
+		spaces |= (text[i] == ' ') & (i + 1 < len && text[i + 1] == ' ');
+	}
+	for (i = 0; i < len && has == 0; i++)
+		has |= IsWord(text[i]) ? NEEDS_WORD : 0;
+	return has | (other >= 0x80 ? NEEDS_OTHER : 0) | (spaces ? HAS_SPACES : 0);
 }
 
 /* Where a hit lies in the text; false: inside a word, or nowhere */
 static bool
-Locate(const Expression *e, const Hit *hit, const char *text, int len, int *from, int *to)
+Locate(const Expression *e, const Hit *hit, const char *text, int len, const int *places, int *from, int *to)
 {
 	if (e->database >= 0)
 	{
@@ -350,10 +414,10 @@ Locate(const Expression *e, const Hit *hit, const char *text, int len, int *from
 	{
 		*to = hit->to;
 		*from = hit->from;
-		if (packed_at != NULL)
+		if (places != NULL && e->automaton == NULL)
 		{
-			*to = packed_at[*to];
-			*from = packed_at[*from];
+			*to = places[*to];
+			*from = places[*from];
 			if (e->exact && *to - *from != e->len)
 				return false;
 		}
@@ -362,7 +426,7 @@ Locate(const Expression *e, const Hit *hit, const char *text, int len, int *from
 	if (*to <= *from)
 		return false;
 	/* the rest of the borders is in the expression, and heeded where literals are found */
-	return e->database < 0 || !e->border || !(*to < len && IsWord(text[*to - 1]) && IsWord(text[*to]));
+	return !e->border || (e->database < 0 && e->automaton == NULL) || !(*to < len && IsWord(text[*to - 1]) && IsWord(text[*to]));
 }
 
 /* Does another text of a spelt pattern that ends at `to` begin before this one? */
@@ -597,35 +661,42 @@ Conclude(const TextIntent *intent, Match *x, int n, TextMatch *result)
 	return best > 0 && result->confidence >= intent->threshold;
 }
 
-/* Find all hits of a text */
-static void
+/* Find all hits of a text. Returns where the bytes of the packed text are in it; NULL: that is the same */
+static const int *
 FindHits(Matcher *m, const char *text, int len)
 {
-	TextScan	scan = {m, text, Pack(text, len)};
 	int			has = TextHas(text, len);
+	TextScan	scan = {m, text, len, text, len};
 
-	if (packed_at != NULL)
+	if ((has & HAS_SPACES) != 0)
+	{
+		scan.len = Pack(text, len);
 		scan.text = packed;
+		scan.places = packed_array;
+	}
 	nhits = 0;
-	for (int d = DATABASE_PLAIN; d < DATABASE_FACTORED; d++)
-		if (m->databases[d].nexpressions > 0 && (m->databases[d].needs & ~has) == 0)
-			ScanFor(&scan, d, text, len);
-	if ((has & NEEDS_OTHER) != 0)
-		LiteralSetFind(m->literals, scan.text, scan.len, OnLiteral, &scan);
+	LiteralSetFind(m->literals, scan.text, scan.len, OnLiteral, &scan);
 	/* in the order of their ends, where it may decide which of the texts of a pattern count */
 	if (nhits > TEXT_MAX_REPEATS)
 		qsort(hits, nhits, sizeof(Hit), HitCmp);
-	for (int d = 0; d < NEEDS_KINDS; d++)
+	for (int d = 0; d < DATABASE_FACTORED; d++)
 		if (m->databases[d].nexpressions > 0 && (m->databases[d].needs & ~has) == 0)
-			ScanFor(&scan, d, text, len);
+			ScanFor(&scan, d);
 	for (int i = 0; i < scan.ndue; i++)
-		ScanFor(&scan, m->due[i], text, len);
+	{
+		if (m->due[i] >= 0)
+			ScanFor(&scan, m->due[i]);
+		else
+			FindRegex(&scan, &m->factored[-1 - m->due[i]]);
+	}
+	return scan.places;
 }
 
 int
 MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, const TextMatch **found)
 {
 	int			n = 0;
+	const int  *places;
 
 	*found = m->found;
 	m->nvetoes = 0;
@@ -633,7 +704,7 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 		return 0;
 	text[-1] = '\n';
 	looks++;
-	FindHits(m, text, len);
+	places = FindHits(m, text, len);
 	nmatches = nhalves = 0;
 	for (int h = 0; h < nhits; h++)
 	{
@@ -643,7 +714,7 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 
 		if ((h & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (!Locate(e, &hits[h], text, len, &from, &to))
+		if (!Locate(e, &hits[h], text, len, places, &from, &to))
 			continue;
 		for (int u = 0; u < e->nusers; u++)
 		{

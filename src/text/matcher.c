@@ -2,11 +2,12 @@
  * matcher.c
  *	  Makes a matcher of patterns, and takes it out of its stored form.
  *
- * Patterns that are spelt alike share an expression. A regular expression that matches few texts is looked for as these (spell.c). Literals of ASCII
- * alone are looked for by the library, others by our own code (literal.c), which is faster for Chinese and slower for English. Any other regular expression is looked for by the library. Those that have factors (factor.c) are in databases of some each, and only scanned
- * for where a text has the factors of one of them; the others in four databases, for all texts that have a letter, a character beyond ASCII, both, or anything at all.
+ * Patterns that are spelt alike share an expression. A regular expression that matches few texts is looked for as these (spell.c). Any other is looked for
+ * where a text has its factors (factor.c), by an automaton of our own (automaton.c). What that does not understand, or what has no factors, the
+ * library looks for: in databases of some each, scanned for where a text has the factors of one of them, if these are beyond ASCII; else in four databases, for all
+ * texts that have a letter, a character beyond ASCII, both, or anything at all.
  *
- * Factors are literals like others. Only what the library compiles is stored, since only that takes time.
+ * Literals and factors are looked for together (literal.c). Only what the library compiles is stored, since only that takes time.
  */
 #include "text/expression.h"
 
@@ -167,44 +168,66 @@ typedef struct LiteralList
 } LiteralList;
 
 static void
-AddLiteral(LiteralList *list, Str text, int id, bool border)
+AddLiteral(LiteralList *list, const Literal *literal)
 {
 	if (list->n == list->max)
 	{
 		list->max *= 2;
 		list->literals = repalloc_huge(list->literals, list->max * sizeof(Literal));
 	}
-	list->literals[list->n++] = (Literal) {text, id, border};
+	list->literals[list->n++] = *literal;
 }
 
 /*
- * The database of a regular expression. If it has factors, one that some expressions share, which are neighbours, since what one text shows is often
- * of one topic; the factors are listed as literals, by numbers below zero. Else one of all that need the same.
+ * Who looks for a regular expression, and where. If it has factors, they are listed as literals, by numbers below zero. The library's that have
+ * factors share a database with some neighbours, since what one text shows is often of one topic; those that have none, with all that need the same.
  */
-static int
-DatabaseFor(Matcher *m, LiteralList *list, const char *folded, int expression)
+static void
+PlaceRegex(Matcher *m, LiteralList *list, const char *folded, int expression)
 {
-	Texts		sets[TEXT_MAX_FACTORS];
+	Expression *e = &m->expressions[expression];
+	FactorSet  *sets;
 	int			nsets,
+				before,
 				d = PatternNeeds(PATTERN_REGEX, folded);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "revops text factors", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
-	nsets = PatternFactors(folded, sets);
+	sets = palloc(TEXT_MAX_FACTORS * sizeof(FactorSet));
+	nsets = PatternFactors(folded, e->border, sets);
 	MemoryContextSwitchTo(old);
+	if (nsets > 0)
+		e->automaton = AutomatonMake(folded, e->border);
+	for (int k = 0; k < nsets && e->automaton == NULL; k++)
+		if (!sets[k].other)
+			nsets = 0;
 	for (int k = 0; k < nsets; k++)
-		for (int i = 0; i < sets[k].n; i++)
-			AddLiteral(list, (Str) {pnstrdup(sets[k].s[i].data, sets[k].s[i].len), sets[k].s[i].len}, FACTOR(m->nfactored, k), false);
+		for (int i = 0; i < sets[k].texts.n; i++)
+		{
+			const Str  *s = &sets[k].texts.s[i];
+			Literal		literal = {{pnstrdup(s->data, s->len), s->len}, FACTOR(m->nfactored, k), false, sets[k].words, sets[k].open};
+
+			AddLiteral(list, &literal);
+		}
+	before = nsets > 0 ? sets[nsets - 1].before : 0;
 	MemoryContextDelete(context);
 	if (nsets > 0)
 	{
-		d = DATABASE_FACTORED + m->nfactored / TOGETHER;
-		m->factored[m->nfactored++] = (Factored) {d, nsets};
+		Factored   *f = &m->factored[m->nfactored++];
+
+		*f = (Factored) {.database = -1,.expression = expression,.nsets = nsets};
+		if (e->automaton != NULL)
+		{
+			f->width = AutomatonWidth(e->automaton);
+			f->before = before;
+			return;
+		}
+		d = f->database = DATABASE_FACTORED + m->nlibrary++ / TOGETHER;
 		m->ndatabases = d + 1;
 	}
+	e->database = d;
 	if (m->databases[d].nexpressions++ == 0)
 		m->databases[d].first = expression;
-	return d;
 }
 
 /* The expression of a folded pattern, with one user more, who is yet to be filled in; made where there is none yet */
@@ -224,19 +247,27 @@ ExpressionFor(Matcher *m, source_hash *sources, LiteralList *list, PatternKind k
 		e->source = source;
 		e->len = (int) strlen(source);
 		e->database = -1;
+		e->automaton = NULL;
 		e->border = border;
 		e->exact = exact;
 		e->nusers = 0;
-		e->users = palloc(sizeof(User));
+		e->users = &e->first;
 		e->most = TEXT_MAX_REPEATS;
 		e->look = 0;
 		if (kind == PATTERN_REGEX)
-			e->database = DatabaseFor(m, list, folded, entry->expression);
+			PlaceRegex(m, list, folded, entry->expression);
 		else
-			AddLiteral(list, (Str) {source, e->len}, entry->expression, border);
+		{
+			Literal		literal = {{source, e->len}, entry->expression, border, border && LiteralHasWords((Str) {source, e->len}, 0),
+			border ? 0 : OPEN_LEFT | OPEN_RIGHT};
+
+			AddLiteral(list, &literal);
+		}
 	}
 	e = &m->expressions[entry->expression];
-	if (e->nusers > 0 && (e->nusers & (e->nusers - 1)) == 0)
+	if (e->nusers == 1)
+		e->users = memcpy(palloc(2 * sizeof(User)), &e->first, sizeof(User));
+	else if (e->nusers > 1 && (e->nusers & (e->nusers - 1)) == 0)
 		e->users = repalloc(e->users, 2 * e->nusers * sizeof(User));
 	e->users[e->nusers++] = (User) {pattern};
 	/* of a spelt pattern those count that lie right, of all its texts together */
@@ -284,40 +315,6 @@ WeightOf(const TextPattern *p)
 
 /* ---------- databases ---------- */
 
-/* Literals of ASCII alone are the library's to find, others our own */
-static void
-SplitLiterals(Matcher *m, LiteralList *list)
-{
-	int			n = 0;
-
-	m->plain = palloc_extended((list->n + 1) * sizeof(Literal), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < list->n; i++)
-	{
-		int			needs = PatternNeeds(PATTERN_LITERAL, list->literals[i].text.data);
-
-		if ((needs & NEEDS_OTHER) != 0)
-		{
-			list->literals[n++] = list->literals[i];
-			continue;
-		}
-		m->plain[m->nplain++] = list->literals[i];
-		m->databases[DATABASE_PLAIN + needs].nexpressions++;
-	}
-	m->literals = LiteralSetMake(list->literals, n);
-	pfree(list->literals);
-}
-
-/* Bytes as the library takes them */
-static char *
-Escaped(Str s)
-{
-	char	   *escaped = palloc(4 * s.len + 1);
-
-	for (int i = 0; i < s.len; i++)
-		sprintf(escaped + 4 * i, "\\x%02x", (unsigned char) s.data[i]);
-	return escaped;
-}
-
 /* Compile a database; false with *fault set if its patterns do not go together */
 static bool
 Compile(Matcher *m, int d, const char **fault)
@@ -329,14 +326,6 @@ Compile(Matcher *m, int d, const char **fault)
 	hs_compile_error_t *error = NULL;
 	int			n = 0;
 
-	for (int i = 0; i < m->nplain && (d == DATABASE_PLAIN || d == DATABASE_PLAIN + 1); i++)
-	{
-		if (PatternNeeds(PATTERN_LITERAL, m->plain[i].text.data) != database->needs)
-			continue;
-		sources[n] = Escaped(m->plain[i].text);
-		flags[n] = 0;
-		ids[n++] = i;
-	}
 	for (int i = database->first; n < database->nexpressions; i++)
 	{
 		if (m->expressions[i].database != d)
@@ -348,7 +337,7 @@ Compile(Matcher *m, int d, const char **fault)
 	if (hs_compile_multi(sources, flags, ids, n, HS_MODE_BLOCK, NULL, &database->compiled, &error) != HS_SUCCESS)
 	{
 		*fault = pstrdup(error->message);
-		if (error->expression >= 0 && error->expression < n && d != DATABASE_PLAIN && d != DATABASE_PLAIN + 1)
+		if (error->expression >= 0 && error->expression < n)
 		{
 			const TextPattern *p = &m->patterns[m->expressions[ids[error->expression]].users[0].pattern];
 
@@ -377,8 +366,6 @@ Digest(const Matcher *m)
 		if (e->database >= 0)
 			digest = hash_bytes_extended((const unsigned char *) e->source, e->len, digest * 31 + ((uint64) i << 20) + e->database);
 	}
-	for (int i = 0; i < m->nplain; i++)
-		digest = hash_bytes_extended((const unsigned char *) m->plain[i].text.data, m->plain[i].text.len, digest * 31 + m->plain[i].id);
 	return digest;
 }
 
@@ -432,9 +419,9 @@ MakeExpressions(Matcher *m, LiteralList *list, const char **fault)
 		int			n = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		if (*p->pattern == '\0' || (p->near != NULL && *p->near == '\0'))
+		if (*p->pattern == '\0' || (p->near != NULL && *p->near == '\0') || Max(strlen(p->pattern), p->near != NULL ? strlen(p->near) : 0) > TEXT_MAX_PATTERN)
 		{
-			*fault = psprintf("pattern %d of intent \"%s\": it is empty", p->n, m->intents[p->intent].name.data);
+			*fault = psprintf("pattern %d of intent \"%s\": it is empty, or too long", p->n, m->intents[p->intent].name.data);
 			return false;
 		}
 		p->weight = WeightOf(p);
@@ -478,14 +465,14 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 	m->databases = palloc0((DATABASE_FACTORED + npatterns / TOGETHER + 1) * sizeof(Database));
 	for (int d = 0; d < NEEDS_KINDS; d++)
 		m->databases[d].needs = d;
-	m->databases[DATABASE_PLAIN + 1].needs = NEEDS_WORD;
 	m->factored = palloc((npatterns + 1) * sizeof(Factored));
 	m->found = palloc((nintents + 1) * sizeof(TextMatch));
 	m->vetoes = palloc((nintents + 1) * sizeof(int));
 	if (!MakeExpressions(m, &list, fault))
 		return NULL;
-	m->due = palloc(m->ndatabases * sizeof(int));
-	SplitLiterals(m, &list);
+	m->due = palloc((m->ndatabases + m->nfactored) * sizeof(int));
+	m->literals = LiteralSetMake(list.literals, list.n);
+	pfree(list.literals);
 	callback->func = ReleaseMatcher;
 	callback->arg = m;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);

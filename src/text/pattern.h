@@ -59,7 +59,16 @@ extern int	PatternSpell(const char *folded, Str *texts);
  */
 #define TEXT_MAX_FACTORS	2
 
-extern int	PatternFactors(const char *folded, Texts *sets);
+typedef struct FactorSet
+{
+	Texts		texts;
+	int			open;			/* ends at which the text's word may go on, OPEN_LEFT and OPEN_RIGHT */
+	bool		words;			/* each has a word that is a whole one of the text; of two sets not the second alone */
+	int			before;			/* the most bytes of a match before it; no more than TEXT_MAX_BODY is any number */
+	bool		other;			/* each has a character beyond ASCII */
+} FactorSet;
+
+extern int	PatternFactors(const char *folded, bool border, FactorSet *sets);
 
 /* matcher.c: what the library has against a folded regular expression, as PatternFault() */
 extern const char *LibraryFault(const char *folded, int *at);

@@ -498,28 +498,19 @@ ConfidenceCmp(const void *a, const void *b)
 	return x != y ? (x > y ? -1 : 1) : StrCmp(((const EventIntent *) a)->intent, ((const EventIntent *) b)->intent);
 }
 
-/*
- * What a text shows; memory: the current context. Only the first TEXT_MAX_BODY bytes are looked at. stays: the text lives as long as what it shows, which
- * then points into it.
- */
+/* What the patterns find in a text, which is folded into `folded`. Only the first TEXT_MAX_BODY bytes are looked at: *len. */
 static int
-Look(TextPublication *p, const char *s, int len, bool stays, Str side, Str channel, Str lang, EventIntent **intents)
+LookForPatterns(Matcher *m, const char *s, int *len, Str side, Str channel, Str lang, const TextMatch **matches)
 {
-	Matcher    *m = p->matcher;
 	const char *utf8 = s;
-	const TextMatch *matches;
-	const TextMatch *said = NULL;
-	int			utf8_len,
-				n,
-				nsaid = 0,
-				nshown = 0;
+	int			utf8_len;
 
-	if (len >= TEXT_MAX_BODY)
-		len = pg_mbcliplen(s, len, TEXT_MAX_BODY);
-	utf8_len = len;
+	if (*len >= TEXT_MAX_BODY)
+		*len = pg_mbcliplen(s, *len, TEXT_MAX_BODY);
+	utf8_len = *len;
 	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
 	{
-		utf8 = pg_server_to_any(s, len, PG_UTF8);
+		utf8 = pg_server_to_any(s, *len, PG_UTF8);
 		if (utf8 != s)
 			utf8_len = (int) strlen(utf8);
 	}
@@ -534,7 +525,23 @@ Look(TextPublication *p, const char *s, int len, bool stays, Str side, Str chann
 		folded = MemoryContextAlloc(TopMemoryContext, more);
 		folded_max = more;
 	}
-	n = MatcherLook(m, folded + 1, FoldText(utf8, utf8_len, folded + 1), side, channel, lang, &matches);
+	utf8_len = FoldText(utf8, utf8_len, folded + 1);
+	if (utf8 != s)
+		pfree((char *) utf8);
+	return MatcherLook(m, folded + 1, utf8_len, side, channel, lang, matches);
+}
+
+/* What a text shows; memory: the current context. stays: the text lives as long as what it shows, which then points into it. */
+static int
+Look(TextPublication *p, const char *s, int len, bool stays, Str side, Str channel, Str lang, EventIntent **intents)
+{
+	Matcher    *m = p->matcher;
+	const TextMatch *matches;
+	const TextMatch *said = NULL;
+	int			n = LookForPatterns(m, s, &len, side, channel, lang, &matches),
+				nsaid = 0,
+				nshown = 0;
+
 	if (p->voice != NULL)
 		nsaid = VoiceHear(p->voice, m, s, len, side, channel, &said);
 	*intents = NULL;
@@ -578,8 +585,6 @@ Look(TextPublication *p, const char *s, int len, bool stays, Str side, Str chann
 	}
 	if (nshown > 0)
 		*intents = KeepShown(nshown, s, len, stays);
-	if (utf8 != s)
-		pfree((char *) utf8);
 	return nshown;
 }
 
@@ -879,6 +884,12 @@ detect_intents(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+static Datum
+StrDatum(Str s)
+{
+	return PointerGetDatum(cstring_to_text_with_len(s.data, s.len));
+}
+
 /* intents_of(body text, side text, channel text, lang text) -> text[]: their names alone */
 PG_FUNCTION_INFO_V1(intents_of);
 Datum
@@ -888,19 +899,38 @@ intents_of(PG_FUNCTION_ARGS)
 	TextPublication *p;
 	text	   *body;
 	Datum	   *names;
-	int			n;
+	const TextMatch *matches;
+	Str			side,
+				channel,
+				lang;
+	int			n,
+				len;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	if ((p = PublicationNow()) == NULL)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 	body = PG_GETARG_TEXT_PP(0);
-	n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), true, TextArgument(fcinfo, 1), TextArgument(fcinfo, 2), TextArgument(fcinfo, 3), &intents);
+	len = VARSIZE_ANY_EXHDR(body);
+	side = TextArgument(fcinfo, 1);
+	channel = TextArgument(fcinfo, 2);
+	lang = TextArgument(fcinfo, 3);
+	/* patterns alone are asked for no words, unless there are more than show */
+	if (p->voice == NULL && (n = LookForPatterns(p->matcher, VARDATA_ANY(body), &len, side, channel, lang, &matches)) <= TEXT_MAX_SHOWN)
+	{
+		names = palloc((n + 1) * sizeof(Datum));
+		for (int i = 0; i < n; i++)
+			names[i] = StrDatum(MatcherIntent(p->matcher, matches[i].intent)->name);
+	}
+	else
+	{
+		n = Look(p, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), true, side, channel, lang, &intents);
+		names = palloc((n + 1) * sizeof(Datum));
+		for (int i = 0; i < n; i++)
+			names[i] = StrDatum(intents[i].intent);
+	}
 	if (n == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
-	names = palloc(n * sizeof(Datum));
-	for (int i = 0; i < n; i++)
-		names[i] = PointerGetDatum(cstring_to_text_with_len(intents[i].intent.data, intents[i].intent.len));
 	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 

@@ -7,7 +7,8 @@
  *	  r  a line with a regular expression, then a text
  *	  c  the stored form of a matcher
  *
- * Whatever is found lies within the text. A matcher that was stored and read again finds the same.
+ * Whatever is found lies within the text. A matcher that was stored and read again finds the same, and so does one whose expression is left to the library, if the
+ * text is UTF-8.
  */
 #include "standins.h"
 
@@ -107,7 +108,7 @@ Look(Matcher *m, const char *folded, int len, double *confidence)
 	{
 		if (found[i].from < 0 || found[i].to < found[i].from || found[i].to > len)
 			Fail("a match outside its text");
-		*confidence += found[i].confidence;
+		*confidence += found[i].confidence + found[i].from + 1000003.0 * found[i].to;
 	}
 }
 
@@ -161,13 +162,22 @@ TryPattern(PatternKind kind, const char *data, int size)
 	Look(m, folded, len, &second);
 	if (first != second)
 		Fail("a stored form finds something else");
+	/* flags that change nothing: only the library knows these */
+	if (kind != PATTERN_REGEX || pg_encoding_verifymbstr(PG_UTF8, folded, len) != len)
+		return;
+	pattern = psprintf("(?-x)%s", pattern);
+	if (PatternFault(kind, pattern, &at) != NULL || (m = Make(kind, pattern, NULL, 0, &fault)) == NULL)
+		return;
+	Look(m, folded, len, &second);
+	if (first != second)
+		Fail("the library finds something else");
 }
 
 static void
 TryStored(const char *data, int size)
 {
 	const char *fault;
-	Matcher    *m = Make(PATTERN_REGEX, "ab+[0-9]{2}c", data, size, &fault);
+	Matcher    *m = Make(PATTERN_REGEX, "(?-x)ab+[0-9]{2}c", data, size, &fault);
 	double		confidence;
 
 	if (m != NULL)
@@ -210,7 +220,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	/* what is made once stays: the words of sentiment, what its model and LettersOf() need */
 	lasting = AllocSetContextCreate(NULL, "lasting", ALLOCSET_DEFAULT_SIZES);
 	TopMemoryContext = CacheMemoryContext = CurrentMemoryContext = lasting;
-	m = Make(PATTERN_REGEX, "ab+[0-9]{2}c", NULL, 0, &fault);
+	m = Make(PATTERN_REGEX, "(?-x)ab+[0-9]{2}c", NULL, 0, &fault);
 	if (m == NULL)
 		Fail("the matcher to begin with does not compile");
 	stored = MatcherStore(m, &stored_len);
@@ -226,6 +236,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	SEED("l2", 'l', "\xE8\xB4\xB5\n\xE5\xA4\xAA\xE8\xB2\xB4\xE4\xBA\x86");
 	SEED("r1", 'r', "(ask|need) (for )?a discount\nwe need a discount");
 	SEED("r2", 'r', "x[^a]{1,3}y|\\bz+\\d\nxbby zz1");
+	SEED("r3", 'r', "(?:do not|don.?t) (?:really )?need [a-z ]{0,9}(?:help|it)\nwe don't  need any help, and do not really need it");
 	Seed("c1", 'c', stored, stored_len);
 	return 0;
 }
