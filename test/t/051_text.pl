@@ -137,6 +137,20 @@ is(sql(q{SELECT count(*) FILTER (WHERE intent IN (SELECT 'many' || g FROM genera
 is(sql(q{SELECT count(*) FROM revops.failed_event}), '0', 'and nothing fails');
 sql(q{SELECT count(revops.drop_intent('many' || g)) FROM generate_series(1, 70) g; SELECT revops.drop_intent('all'), revops.drop_intent('last'), revops.drop_intent('none')});
 
+# of many people at once the table is read through, of few each is looked up; new scores and rows come in pages, whose entries no index lacks
+sql(q{INSERT INTO revops.person (person, identity, account) SELECT 'w' || g, CASE WHEN g % 3 = 0 THEN 'w' || g + 1 END, CASE WHEN g % 2 = 0 THEN 'a' || g % 50 END FROM generate_series(1, 1500) g});
+sql(q{SET revops.as_of = '2027-02-03'; INSERT INTO revops.event (occurred_at, person, side, channel, kind, body)
+	SELECT revops.now() - g * interval '1 min', 'w' || g, 'customer', 'wecom', 'message', '贵' FROM generate_series(1, 1600) g; SELECT revops.process()}) foreach 1 .. 2;
+sql(qq{SET revops.as_of = '2027-02-03'; INSERT INTO revops.event (occurred_at, person, side, channel, kind, body) VALUES (revops.now(), 'w$_', 'customer', 'wecom', 'message', '贵'); SELECT revops.process()}) foreach (3, 6, 7, 1700);
+is(sql(q{SELECT count(*), count(DISTINCT i.account) > 20, count(*) FILTER (WHERE i.account IS DISTINCT FROM coalesce(k.account, v.account)) FROM revops.event_intent i
+	LEFT JOIN revops.person v ON v.person = i.person LEFT JOIN revops.person k ON k.person = v.identity WHERE i.person LIKE 'w%' AND i.intent = 'dear'}), '3204|t|0', 'the accounts of people, and of whom they turned out to be');
+is(sql(q{SELECT count(*), sum(events) FROM revops.intent_state WHERE subject_kind = 'person' AND subject LIKE 'w%' AND intent = 'price'}), '1101|3204', 'and their scores');
+sql('CREATE EXTENSION amcheck');
+is(sql(qq{SELECT count(*) FROM (SELECT bt_index_check('revops.$_', true)) x}), '1', "$_ has all rows") foreach ('intent_state_rank', 'intent_state_pkey', 'event_intent_pkey');
+my $hours = q{SELECT string_agg((SELECT count(*) FROM revops.event_intent WHERE occurred_at >= h AND occurred_at < h + interval '1 hour')::text, ',' ORDER BY h)
+	FROM generate_series(timestamptz '2027-02-01', '2027-02-03', '1 hour') h};
+is(sql("SET enable_seqscan = off; $hours"), sql("SET enable_bitmapscan = off; $hours"), 'and so has the index by time');
+
 # regular expressions that match few texts are looked for as these: the same is found as where a repeat, {1}, keeps them what they are
 srand($seed);
 my @words = ('a', 'b', 'ab', 'the ', ' a', 'b a', 'no ', '-', 's', 'x.', '贵', '不贵', 'É', "it's");
