@@ -4,6 +4,9 @@
  *
  * Weights are 8 bits wide, with a unit for each label: since a text's vector has length 1, rounding moves a score by a fraction of the
  * unit, far less than the distance between labels. Features whose weights all round to nothing keep their idf and lose their row.
+ *
+ * The features that the networks know come first, so that they need no table of their own. To be summed, a text's values are made whole numbers
+ * of as many bits as 32 bits of sum leave room for: sums are exact, so the same on every machine.
  */
 #include "learn/learn.h"
 #include "learn/predict.h"
@@ -44,9 +47,11 @@ LearnTf(uint32 count)
 
 ModelBlob *
 BlobBuild(const FeatureKinds *kinds, int nlabels, char **labels, uint32 nfeatures, const uint32 *hash, const float *idf,
-		  const int8 *weight, const float *unit, const float *bias)
+		  const int8 *weight, const float *unit, const float *bias, const RoundedNetworks *networks)
 {
 	int			stride = BlobStride(nlabels);
+	int			units = networks->n * networks->hidden;
+	size_t		nout = (size_t) networks->n * (networks->hidden + 1) * NetworkWidth(networks->outputs);
 	uint32	   *place = MemoryContextAllocHuge(CurrentMemoryContext, Max(nfeatures, 1) * sizeof(uint32));
 	uint32		nrows = 0;
 	uint32		next;
@@ -61,7 +66,7 @@ BlobBuild(const FeatureKinds *kinds, int nlabels, char **labels, uint32 nfeature
 	for (uint32 f = 0; f < nfeatures; f++)
 	{
 		const int8 *w = weight + (size_t) f * stride;
-		int			any = 0;
+		int			any = f < networks->nfeatures;
 
 		for (int k = 0; k < nlabels; k++)
 			any |= w[k];
@@ -81,22 +86,28 @@ BlobBuild(const FeatureKinds *kinds, int nlabels, char **labels, uint32 nfeature
 	head.nfeatures = nfeatures;
 	head.nrows = nrows;
 	head.nslots = nslots;
+	head.networks = networks->n;
+	head.hidden = networks->hidden;
+	head.outputs = networks->outputs;
+	head.nlearned = networks->nfeatures;
 	head.kinds = *kinds;
 	size = TYPEALIGN(64, sizeof(ModelBlob));
 #define PART(field, bytes) (head.field = size, size = TYPEALIGN(64, size + (bytes)))
 	PART(label_at, ((size_t) nlabels + 1) * sizeof(uint32));
 	PART(label_text_at, text);
-	PART(unit_at, (size_t) stride * sizeof(float));
-	PART(bias_at, (size_t) stride * sizeof(float));
+	PART(unit_at, ((size_t) stride + units) * sizeof(float));
+	PART(bias_at, ((size_t) stride + units) * sizeof(float));
 	PART(idf_at, (size_t) nfeatures * sizeof(float));
 	PART(slot_at, (size_t) nslots * sizeof(BlobSlot));
+	PART(out_at, nout * sizeof(float));
 	PART(weight_at, (size_t) nrows * stride);
+	PART(in_at, (size_t) networks->nfeatures * units);
 	head.size = size;
 	if (size > MaxAllocSize - 64)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the model would have %zu MB, the most is %zu MB", size >> 20, MaxAllocSize >> 20),
-				 errhint("Give the option \"min_count\" or fewer kinds of features.")));
+				 errhint("Give the option \"min_count\", fewer kinds of features, or fewer \"networks\".")));
 	blob = palloc0(size);
 	*blob = head;
 
@@ -109,6 +120,13 @@ BlobBuild(const FeatureKinds *kinds, int nlabels, char **labels, uint32 nfeature
 	}
 	memcpy(BLOB_AT(blob, head.unit_at), unit, stride * sizeof(float));
 	memcpy(BLOB_AT(blob, head.bias_at), bias, stride * sizeof(float));
+	if (units > 0)
+	{
+		memcpy(BLOB_AT(blob, head.unit_at + stride * sizeof(float)), networks->unit, units * sizeof(float));
+		memcpy(BLOB_AT(blob, head.bias_at + stride * sizeof(float)), networks->bias, units * sizeof(float));
+		memcpy(BLOB_AT(blob, head.out_at), networks->out, nout * sizeof(float));
+		memcpy(BLOB_AT(blob, head.in_at), networks->in, (size_t) networks->nfeatures * units);
+	}
 	for (uint32 f = 0; f < nfeatures; f++)
 	{
 		BlobSlot   *slots = (BlobSlot *) BLOB_AT(blob, head.slot_at);
@@ -147,13 +165,16 @@ BlobSeal(ModelBlob *blob)
 const char *
 BlobFault(const ModelBlob *blob, size_t size)
 {
+	uint64		units = (uint64) blob->networks * blob->hidden;
 	uint64		need[] = {
 		blob->label_at, ((uint64) blob->nlabels + 1) * sizeof(uint32),
-		blob->unit_at, (uint64) blob->stride * sizeof(float),
-		blob->bias_at, (uint64) blob->stride * sizeof(float),
+		blob->unit_at, (blob->stride + units) * sizeof(float),
+		blob->bias_at, (blob->stride + units) * sizeof(float),
 		blob->idf_at, (uint64) blob->nfeatures * sizeof(float),
 		blob->slot_at, (uint64) blob->nslots * sizeof(BlobSlot),
+		blob->out_at, (uint64) blob->networks * (blob->hidden + (uint64) 1) * NetworkWidth((uint64) blob->outputs) * sizeof(float),
 		blob->weight_at, (uint64) blob->nrows * blob->stride,
+		blob->in_at, blob->nlearned * units,
 	};
 	const uint32 *at;
 	uint32		used = 0;
@@ -164,7 +185,9 @@ BlobFault(const ModelBlob *blob, size_t size)
 		return "it is of another version of pg_revops, or of a machine of another byte order";
 	if (blob->size != size || blob->crc != Checksum(blob))
 		return "its checksum does not fit";
-	if (blob->nlabels < 1 || blob->nlabels > LEARN_MAX_LABELS || blob->stride != BlobStride(blob->nlabels) || blob->nrows > blob->nfeatures ||
+	if (blob->nlabels < 1 || blob->nlabels > LEARN_MAX_LABELS || blob->networks > NETWORK_MAX || blob->hidden > NETWORK_MAX_HIDDEN ||
+		blob->hidden % LEARN_BLOCK != 0 || (blob->outputs != blob->nlabels && blob->outputs != blob->nlabels + 1) || !isfinite(blob->mix) ||
+		blob->stride != BlobStride(blob->nlabels) || blob->nrows > blob->nfeatures || blob->nlearned > blob->nrows ||
 		blob->nslots < 16 || (blob->nslots & (blob->nslots - 1)) != 0 || !isfinite(blob->scale) || isnan(blob->threshold) ||
 		blob->kinds.char_min < 1 || blob->kinds.char_max > LEARN_MAX_CHAR_GRAM)
 		return "its header is damaged";
@@ -209,70 +232,104 @@ BlobFeature(const ModelBlob *blob, uint32 hash)
 	return (int) slots[s].feature - 1;
 }
 
-/* scores: for each label, the sum of value * weight over features, in the order of the features */
+/* sums: for each column, the sum of value * weight over features; no sum passes 32 bits */
 static void
-AccumulatePlain(const int8 *weight, int stride, const uint32 *feature, const float *value, int n, float *score)
+AccumulatePlain(const int8 *weight, int stride, const uint32 *feature, const int32 *value, int n, int32 *sum)
 {
-	memset(score, 0, stride * sizeof(float));
+	memset(sum, 0, stride * sizeof(int32));
 	for (int j = 0; j < n; j++)
 	{
 		const int8 *row = weight + (size_t) feature[j] * stride;
 
 		for (int k = 0; k < stride; k++)
-			score[k] += value[j] * row[k];
+			sum[k] += value[j] * row[k];
 	}
 }
 
 #ifdef HAVE_AVX2_PATH
-/* nb blocks of labels from the first on; nb is a constant, so that the sums stay in registers */
+/* nb blocks of columns from the first on, two features at once; nb is a constant, so that the sums stay in registers */
 static inline __attribute__((always_inline, target("avx2"))) void
-AccumulateBlocks(const int nb, const int8 *weight, int stride, const uint32 *feature, const float *value, int n, float *score)
+AccumulateBlocks(const int nb, const int8 *weight, int stride, const uint32 *feature, const int32 *value, int n, int32 *sum)
 {
-	__m256		s[2 * ACCUMULATE_BLOCKS];
+	__m256i		s[2 * ACCUMULATE_BLOCKS];
 
 #pragma GCC unroll 10
 	for (int k = 0; k < 2 * nb; k++)
-		s[k] = _mm256_setzero_ps();
-	for (int j = 0; j < n; j++)
+		s[k] = _mm256_setzero_si256();
+	for (int j = 0; j < n; j += 2)
 	{
-		const int8 *row = weight + (size_t) feature[j] * stride;
-		__m256		v = _mm256_set1_ps(value[j]);
+		int			next = j + 1 < n ? j + 1 : j;
+		const int8 *a = weight + (size_t) feature[j] * stride;
+		const int8 *b = weight + (size_t) feature[next] * stride;
+		__m256i		v = _mm256_set1_epi32(value[j] | (next > j ? (int32) ((uint32) value[next] << 16) : 0));
 
-#pragma GCC unroll 10
-		for (int k = 0; k < 2 * nb; k++)
-			s[k] = _mm256_add_ps(s[k], _mm256_mul_ps(v, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *) (row + 8 * k))))));
+#pragma GCC unroll 5
+		for (int k = 0; k < nb; k++)
+		{
+			__m128i		x = _mm_loadu_si128((const __m128i *) (a + LEARN_BLOCK * k));
+			__m128i		y = _mm_loadu_si128((const __m128i *) (b + LEARN_BLOCK * k));
+
+			s[2 * k] = _mm256_add_epi32(s[2 * k], _mm256_madd_epi16(v, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, y))));
+			s[2 * k + 1] = _mm256_add_epi32(s[2 * k + 1], _mm256_madd_epi16(v, _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(x, y))));
+		}
 	}
 #pragma GCC unroll 10
 	for (int k = 0; k < 2 * nb; k++)
-		_mm256_storeu_ps(score + 8 * k, s[k]);
+		_mm256_storeu_si256((__m256i *) (sum + 8 * k), s[k]);
 }
 
-/* The same sums in the same order, eight at a time. */
+/* The same sums, many at a time. */
 static __attribute__((target("avx2"))) void
-AccumulateAvx2(const int8 *weight, int stride, const uint32 *feature, const float *value, int n, float *score)
+AccumulateAvx2(const int8 *weight, int stride, const uint32 *feature, const int32 *value, int n, int32 *sum)
 {
 	int			b = 0;
 
 	for (; b + ACCUMULATE_BLOCKS * LEARN_BLOCK <= stride; b += ACCUMULATE_BLOCKS * LEARN_BLOCK)
-		AccumulateBlocks(ACCUMULATE_BLOCKS, weight + b, stride, feature, value, n, score + b);
+		AccumulateBlocks(ACCUMULATE_BLOCKS, weight + b, stride, feature, value, n, sum + b);
 	for (; b + 2 * LEARN_BLOCK <= stride; b += 2 * LEARN_BLOCK)
-		AccumulateBlocks(2, weight + b, stride, feature, value, n, score + b);
+		AccumulateBlocks(2, weight + b, stride, feature, value, n, sum + b);
 	for (; b < stride; b += LEARN_BLOCK)
-		AccumulateBlocks(1, weight + b, stride, feature, value, n, score + b);
+		AccumulateBlocks(1, weight + b, stride, feature, value, n, sum + b);
 }
 #endif
 
 static void
-Accumulate(const int8 *weight, int stride, const uint32 *feature, const float *value, int n, float *score)
+Accumulate(const int8 *weight, int stride, const uint32 *feature, const int32 *value, int n, int32 *sum)
 {
 #ifdef HAVE_AVX2_PATH
 	if (__builtin_cpu_supports("avx2"))
 	{
-		AccumulateAvx2(weight, stride, feature, value, n, score);
+		AccumulateAvx2(weight, stride, feature, value, n, sum);
 		return;
 	}
 #endif
-	AccumulatePlain(weight, stride, feature, value, n, score);
+	AccumulatePlain(weight, stride, feature, value, n, sum);
+}
+
+/* Values to whole numbers, in place, such that no sum of their products with weights passes 32 bits; returns what a value of 1 stands for. */
+static float
+WholeValues(float *value, int n)
+{
+	float		most = 0;
+	double		sum = 0;
+	double		times;
+
+	for (int j = 0; j < n; j++)
+	{
+		most = Max(most, value[j]);
+		sum += Max(value[j], 0);
+	}
+	/* rounding adds half a unit to each; -128 is a weight only where a model is damaged */
+	times = Min(PG_INT16_MAX / most, ((double) PG_INT32_MAX / 128 - n) / sum);
+	if (!(most > 0) || !(times > 0) || isinf(times))
+		times = 0;
+	for (int j = 0; j < n; j++)
+	{
+		int32		whole = times > 0 && value[j] > 0 ? (int32) (value[j] * times + 0.5) : 0;
+
+		memcpy(&value[j], &whole, sizeof(whole));
+	}
+	return times > 0 ? 1 / times : 0;
 }
 
 static void
@@ -286,6 +343,45 @@ Reserve(void **array, uint32 *size, uint32 n, size_t width)
 	*size = n;
 }
 
+static inline void
+Swap(uint32 *feature, float *value, int a, int b)
+{
+	uint32		f = feature[a];
+	float		v = value[a];
+
+	feature[a] = feature[b];
+	value[a] = value[b];
+	feature[b] = f;
+	value[b] = v;
+}
+
+/* Adds the mean of the networks' scores to the linear ones; the text's first n features are those that they know */
+static void
+NetworkShare(const ModelBlob *blob, Scratch *scratch, int n, const int32 *value, float norm)
+{
+	uint32		units = blob->networks * blob->hidden;
+	uint32		width = NetworkWidth(blob->outputs);
+	const float *unit = (const float *) BLOB_AT(blob, blob->unit_at) + blob->stride;
+	const float *bias = (const float *) BLOB_AT(blob, blob->bias_at) + blob->stride;
+	const float *out = (const float *) BLOB_AT(blob, blob->out_at);
+	float		mix = blob->mix / blob->networks;
+	float	   *h;
+	float	   *score;
+
+	Reserve((void **) &scratch->unit, &scratch->unit_size, units + 2 * width, sizeof(float));
+	h = scratch->unit;
+	score = h + units;
+	Accumulate((const int8 *) BLOB_AT(blob, blob->in_at), units, scratch->feature, value, n, (int32 *) h);
+	for (uint32 u = 0; u < units; u++)
+		h[u] = ((int32 *) h)[u] * unit[u] * norm + bias[u];
+	for (uint32 i = 0; i < blob->networks; i++)
+	{
+		NetworkTop(out + (size_t) i * (blob->hidden + 1) * width, blob->hidden, blob->outputs, width, h + (size_t) i * blob->hidden, score, score + width);
+		for (uint32 k = 0; k < blob->nlabels; k++)
+			scratch->score[k] += mix * score[k];
+	}
+}
+
 bool
 BlobScore(const ModelBlob *blob, Scratch *scratch, const char *utf8, int len)
 {
@@ -296,14 +392,16 @@ BlobScore(const ModelBlob *blob, Scratch *scratch, const char *utf8, int len)
 	const float *bias = (const float *) BLOB_AT(blob, blob->bias_at);
 	Features   *f = &scratch->features;
 	uint32		mask = blob->nslots - 1;
+	uint32		units = blob->networks * blob->hidden;
 	int			found = 0;
 	int			distinct = 0;
-	int			rows = 0;
+	int			learned = 0;
+	int			rows;
 	double		norm = 0;
 	float	   *value;
 
 	FeaturesExtract(f, &blob->kinds, utf8, len);
-	Reserve((void **) &scratch->feature, &scratch->feature_size, Max(f->n, 256) * 2, sizeof(uint32));
+	Reserve((void **) &scratch->feature, &scratch->feature_size, (Max(f->n, 256) + 1) * 2, sizeof(uint32));
 	Reserve((void **) &scratch->count, &scratch->count_size, blob->nfeatures, sizeof(uint16));
 	Reserve((void **) &scratch->score, &scratch->score_size, blob->stride, sizeof(float));
 
@@ -330,15 +428,20 @@ BlobScore(const ModelBlob *blob, Scratch *scratch, const char *utf8, int len)
 		if (scratch->count[feature] == 0)
 		{
 			const int8 *row = weight + (size_t) feature * blob->stride;
+			const int8 *in = (const int8 *) BLOB_AT(blob, blob->in_at) + (size_t) feature * units;
 
 			scratch->feature[distinct++] = feature;
 			if (feature < blob->nrows)
 				for (uint32 b = 0; b < Min(blob->stride, 256); b += 64)
 					__builtin_prefetch(row + b);
+			if (feature < blob->nlearned)
+				for (uint32 b = 0; b < Min(units, 256); b += 64)
+					__builtin_prefetch(in + b);
 		}
 		if (scratch->count[feature] < PG_UINT16_MAX)
 			scratch->count[feature]++;
 	}
+	/* what the networks know comes to the front, then what has a row; the rest counts for the norm only */
 	value = (float *) scratch->feature + scratch->feature_size / 2;
 	for (int i = 0; i < distinct; i++)
 	{
@@ -347,15 +450,21 @@ BlobScore(const ModelBlob *blob, Scratch *scratch, const char *utf8, int len)
 
 		scratch->count[feature] = 0;
 		norm += (double) v * v;
-		if (feature < blob->nrows)
-		{
-			scratch->feature[rows] = feature;
-			value[rows++] = v;
-		}
+		value[i] = v;
 	}
+	for (int i = 0; i < distinct; i++)
+		if (scratch->feature[i] < blob->nlearned)
+			Swap(scratch->feature, value, i, learned++);
+	rows = learned;
+	for (int i = learned; i < distinct; i++)
+		if (scratch->feature[i] < blob->nrows)
+			Swap(scratch->feature, value, i, rows++);
 	norm = norm > 0 ? 1 / sqrt(norm) : 0;
-	Accumulate(weight, blob->stride, scratch->feature, value, rows, scratch->score);
+	norm *= WholeValues(value, rows);
+	Accumulate(weight, blob->stride, scratch->feature, (int32 *) value, rows, (int32 *) scratch->score);
 	for (uint32 k = 0; k < blob->nlabels; k++)
-		scratch->score[k] = scratch->score[k] * unit[k] * norm + bias[k];
+		scratch->score[k] = ((int32 *) scratch->score)[k] * unit[k] * norm + bias[k];
+	if (blob->networks > 0)
+		NetworkShare(blob, scratch, learned, (const int32 *) value, norm);
 	return distinct > 0;
 }

@@ -10,9 +10,9 @@
 #define SCALE_MIN	0.05
 #define SCALE_MAX	50.0
 
-/* Mean of -log p of the right label. */
-static double
-Loss(const float *scores, const int32 *label, int n, int nlabels, double scale)
+/* Sum of -log p of the right label, over what is in scope. */
+double
+CalibrateLoss(const float *scores, const int32 *label, int n, int nlabels, double scale)
 {
 	double		total = 0;
 
@@ -43,8 +43,8 @@ CalibrateScale(const float *scores, const int32 *label, int n, int nlabels)
 				hi = log(SCALE_MAX);
 	double		a = hi - golden * (hi - lo),
 				b = lo + golden * (hi - lo);
-	double		fa = Loss(scores, label, n, nlabels, exp(a)),
-				fb = Loss(scores, label, n, nlabels, exp(b));
+	double		fa = CalibrateLoss(scores, label, n, nlabels, exp(a)),
+				fb = CalibrateLoss(scores, label, n, nlabels, exp(b));
 
 	while (hi - lo > 1e-3)
 		if (fa < fb)
@@ -53,7 +53,7 @@ CalibrateScale(const float *scores, const int32 *label, int n, int nlabels)
 			b = a;
 			fb = fa;
 			a = hi - golden * (hi - lo);
-			fa = Loss(scores, label, n, nlabels, exp(a));
+			fa = CalibrateLoss(scores, label, n, nlabels, exp(a));
 		}
 		else
 		{
@@ -61,7 +61,7 @@ CalibrateScale(const float *scores, const int32 *label, int n, int nlabels)
 			a = b;
 			fa = fb;
 			b = lo + golden * (hi - lo);
-			fb = Loss(scores, label, n, nlabels, exp(b));
+			fb = CalibrateLoss(scores, label, n, nlabels, exp(b));
 		}
 	return exp((lo + hi) / 2);
 }

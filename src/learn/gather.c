@@ -366,11 +366,13 @@ LearnVectorize(Examples *e, int min_count, Dataset *data, Vocabulary *v)
 			if (table[s].df >= min_count && table[s].df > 0)
 				list[n++] = table[s];
 		qsort(list, n, sizeof(Term), TermCmp);
+		v->ncommon = 0;
 		for (uint32 s = 0; s < slots; s++)
 			table[s].number = PG_UINT32_MAX;
 		for (uint32 f = 0; f < n; f++)
 		{
 			v->hash[f] = list[f].hash;
+			v->ncommon += list[f].df > 1;
 			v->idf[f] = (log((1.0 + e->n) / (1.0 + list[f].df)) + 1) * (IsFeeling(list[f].hash) ? FEELING_WEIGHT : 1);
 			TermFind(table, slots - 1, list[f].hash)->number = f;
 		}

@@ -1,14 +1,16 @@
 /*
  * learn.h
- *	  Models trained inside the database: linear classifiers of texts.
+ *	  Models trained inside the database: linear classifiers of texts, and small networks beside them.
  *
- * Pure: feature.c (a text's features), solver.c (dual coordinate descent), calibrate.c (probabilities, threshold), blob.c (the stored form and
- * scoring with it). SQL faces: train.c, classify.c; store.c keeps the loaded models.
+ * Pure: feature.c (a text's features), solver.c (dual coordinate descent), network.c (networks), calibrate.c (probabilities, threshold), blob.c
+ * (the stored form and scoring with it). SQL faces: train.c, classify.c; store.c keeps the loaded models.
  */
 #ifndef REVOPS_LEARN_H
 #define REVOPS_LEARN_H
 
 #include "base/base.h"
+
+#include "common/pg_prng.h"
 
 #include <math.h>
 
@@ -20,6 +22,9 @@
 #define LEARN_MAX_PAIRED	40	/* the first distinct words of a text, of which pairs are made */
 #define LEARN_MAX_CHAR_GRAM	8
 #define LEARN_BLOCK			16	/* labels that are solved at once: a cache line of weights */
+
+#define NETWORK_MAX			16	/* networks of a model */
+#define NETWORK_MAX_HIDDEN	256 /* units of each, a multiple of LEARN_BLOCK */
 
 #define LEARN_AHEAD			16	/* features whose weights are asked for before they are needed; as many lie behind a Dataset's last */
 
@@ -135,14 +140,41 @@ extern void SolverRun(const Dataset *data, const bool *use, const SolverOptions 
 extern void SolverScores(const Dataset *data, int i, const SolverBlock *block, float *scores);
 extern double SolverObjective(const Dataset *data, const SolverOptions *options, const SolverBlock *block);
 
+/* One network (network.c); its arrays are the caller's. Counts of floats are given. */
+typedef struct Network
+{
+	int			hidden;			/* units */
+	int			outputs;		/* labels, and one for what is out of scope where there are examples of that */
+	int			width;			/* outputs, rounded up to NetworkWidth() */
+	uint32		nfeatures;		/* the first ones of the vocabulary; it knows no others */
+	float	   *in;				/* nfeatures * hidden */
+	float	   *in_sum;			/* nfeatures; the sums are of squared gradients */
+	float	   *in_bias;		/* hidden */
+	float	   *in_bias_sum;	/* hidden */
+	float	   *out;			/* (hidden + 1) * width; the last row is the bias */
+	float	   *out_sum;		/* hidden + 1 */
+	pg_prng_state prng;
+} Network;
+
+#define NetworkWidth(outputs)	TYPEALIGN(LEARN_BLOCK, outputs)
+
+extern void NetworkInit(Network *net, uint64 seed);
+/* `pace` is of the rate, which sinks to 0 over the epochs */
+extern void NetworkTrain(const Dataset *data, const bool *use, Network *net, int epochs, double pace, void (*tell) (void *arg, int epoch), void *arg);
+/* score: logarithms of probabilities; room for twice `width` */
+extern void NetworkScores(const Dataset *data, int i, const Network *net, float *score);
+/* the same, from the rectified units */
+extern void NetworkTop(const float *out, int hidden, int outputs, int width, const float *h, float *score, float *room);
+
 /* calibrate.c: scores are n rows of nlabels; label -1 is out of scope */
+extern double CalibrateLoss(const float *scores, const int32 *label, int n, int nlabels, double scale);
 extern double CalibrateScale(const float *scores, const int32 *label, int n, int nlabels);
 extern void CalibrateProbabilities(const float *scores, int n, double scale, double *p);
 extern double CalibrateThreshold(const float *scores, const int32 *label, int n, int nlabels, double keep);
 extern double CalibrationError(const double *confidence, const bool *right, int n);
 
 /* blob.c: a model as it is stored, which is as it is used: without pointers */
-#define BLOB_MAGIC		0x314C5652	/* "RVL1" on a machine of the same byte order */
+#define BLOB_MAGIC		0x324C5652	/* "RVL2" on a machine of the same byte order */
 
 typedef struct ModelBlob
 {
@@ -154,17 +186,37 @@ typedef struct ModelBlob
 	uint32		nfeatures;
 	uint32		nrows;			/* the first ones, which weigh anything; the others count for a text's norm only */
 	uint32		nslots;			/* a power of two */
+	uint32		networks;		/* 0: none */
+	uint32		hidden;			/* units of each */
+	uint32		outputs;		/* nlabels, or one more */
+	uint32		nlearned;		/* features that the networks know: the first ones */
+	float		mix;			/* what the mean of the networks' scores counts beside the linear ones */
 	FeatureKinds kinds;
 	float		scale;			/* of scores, before the softmax */
 	float		threshold;		/* a best score below it: the model abstains */
 	uint64		label_at;		/* offsets: uint32[nlabels + 1] and the text */
 	uint64		label_text_at;
-	uint64		unit_at;		/* float[stride]: what a weight of 1 stands for */
-	uint64		bias_at;		/* float[stride] */
+	uint64		unit_at;		/* float[stride + networks * hidden]: what a weight of 1 stands for */
+	uint64		bias_at;		/* float[stride + networks * hidden] */
 	uint64		idf_at;			/* float[nfeatures] */
 	uint64		slot_at;		/* BlobSlot[nslots] */
+	uint64		out_at;			/* float[networks * (hidden + 1) * NetworkWidth(outputs)] */
 	uint64		weight_at;		/* int8[nrows * stride] */
+	uint64		in_at;			/* int8[nlearned * networks * hidden] */
 } ModelBlob;
+
+/* The networks of a model, rounded as they are stored: units of all networks, one after the other. */
+typedef struct RoundedNetworks
+{
+	int			n;
+	int			hidden;			/* units of each */
+	int			outputs;
+	uint32		nfeatures;		/* that they know: the first ones of the vocabulary */
+	int8	   *in;				/* nfeatures * n * hidden */
+	float	   *unit;			/* n * hidden */
+	float	   *bias;
+	float	   *out;			/* n * (hidden + 1) * NetworkWidth(outputs) */
+} RoundedNetworks;
 
 typedef struct BlobSlot
 {
@@ -176,9 +228,9 @@ typedef struct BlobSlot
 
 extern int	BlobStride(int nlabels);
 
-/* weight: int8[nfeatures * stride]; unit, bias: float[stride]. In the current context; scale and threshold are the caller's to set. */
+/* weight: int8[nfeatures * stride]; unit, bias: float[stride]. In the current context; mix, scale and threshold are the caller's to set. */
 extern ModelBlob *BlobBuild(const FeatureKinds *kinds, int nlabels, char **labels, uint32 nfeatures, const uint32 *hash, const float *idf,
-							const int8 *weight, const float *unit, const float *bias);
+							const int8 *weight, const float *unit, const float *bias, const RoundedNetworks *networks);
 extern void BlobSeal(ModelBlob *blob);
 extern const char *BlobFault(const ModelBlob *blob, size_t size);	/* NULL: sound */
 extern const char *BlobLabel(const ModelBlob *blob, int label, int *len);
@@ -190,9 +242,11 @@ typedef struct Scratch
 	uint32	   *feature;		/* distinct features of the text */
 	uint16	   *count;			/* per feature of the model, zero between texts */
 	float	   *score;
+	float	   *unit;			/* of the networks; then a network's scores */
 	uint32		feature_size;
 	uint32		count_size;
 	uint32		score_size;
+	uint32		unit_size;
 } Scratch;
 
 /* The feature that a hash is, -1: none */

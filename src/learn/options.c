@@ -19,7 +19,7 @@ typedef struct NumberOption
 	double		from;			/* the default */
 } NumberOption;
 
-static double words, char_min, char_max, cost, tolerance, max_epochs, seed, min_count, held_out, keep, folds;
+static double words, char_min, char_max, cost, tolerance, max_epochs, seed, min_count, held_out, keep, folds, networks, hidden;
 
 static const NumberOption numbers[] = {
 	{"words", 0, 2, &words, true, 1},
@@ -33,6 +33,8 @@ static const NumberOption numbers[] = {
 	{"held_out", 0, 0.5, &held_out, false, 0.2},
 	{"keep", 0.5, 1, &keep, false, 0.985},
 	{"folds", 0, LEARN_MAX_FOLDS, &folds, true, 0},
+	{"networks", 0, NETWORK_MAX, &networks, true, 3},
+	{"hidden", LEARN_BLOCK, NETWORK_MAX_HIDDEN, &hidden, true, 64},
 };
 
 pg_noreturn static void BadOption(const char *name, const char *expected);
@@ -84,6 +86,7 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 				BadOption(key, psprintf("%s from %g to %g", number->whole ? "a whole number" : "a number", number->min, number->max));
 			*number->value = x;
 			o->keep_given |= number->value == &keep;
+			o->networks_given |= number->value == &networks;
 		}
 		else if (strcmp(key, "pairs") == 0 || strcmp(key, "feeling") == 0)
 		{
@@ -116,10 +119,12 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("revops.train() has no option \"%s\"", key),
-					 errhint("The options are words, pairs, feeling, char_min, char_max, min_count, loss, cost, tolerance, max_epochs, seed, held_out, keep, folds and out_of_scope.")));
+					 errhint("The options are words, pairs, feeling, char_min, char_max, min_count, loss, cost, tolerance, max_epochs, seed, held_out, keep, folds, networks, hidden and out_of_scope.")));
 	}
 	if (char_max > 0 && char_max < char_min)
 		BadOption("char_max", "0 or at least \"char_min\"");
+	if ((int) hidden % LEARN_BLOCK != 0)
+		BadOption("hidden", psprintf("a multiple of %d", LEARN_BLOCK));
 	if (folds == 1)
 		BadOption("folds", "0 or at least 2");
 	if (words == 0 && char_max == 0 && !(o->kinds.also & FEATURE_PAIRS) && !((o->kinds.also & FEATURE_FEELING) && o->feeling_given))
@@ -137,4 +142,6 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 	o->held_out = held_out;
 	o->keep = keep;
 	o->folds = folds;
+	o->networks = networks;
+	o->hidden = hidden;
 }

@@ -34,15 +34,17 @@ TallyScores(LabelTally *tally, const float *scores, const int32 *label, int n, i
 }
 
 void
-TallyFolds(LabelTally *tally, Examples *e, const char *model, const Dataset *data, const LearnOptions *options, double threshold)
+TallyFolds(LabelTally *tally, Examples *e, const char *model, const Dataset *data, const Vocabulary *v, const LearnOptions *options, float mix,
+		   double threshold)
 {
 	size_t		nw = ((size_t) data->nfeatures + 1) * LEARN_BLOCK;
 	size_t		na = (size_t) Max(data->n, 1) * LEARN_BLOCK;
 	size_t		most = (size_t) (data->n / options->folds + data->nlabels + 1);
-	size_t		bytes = (nw + na) * sizeof(float) + most * (data->nlabels * sizeof(float) + sizeof(int32)) + data->n;
+	size_t		bytes = (nw + na) * sizeof(float) + most * (data->nlabels * 2 * sizeof(float) + sizeof(int32)) + data->n;
 	SolverBlock block;
 	char	   *room;
 	float	   *scores;
+	float	   *theirs;			/* the networks' */
 	int32	   *label;
 	bool	   *use;
 	int		   *seen = palloc((data->nlabels + 1) * sizeof(int));
@@ -52,6 +54,7 @@ TallyFolds(LabelTally *tally, Examples *e, const char *model, const Dataset *dat
 	block.w = (float *) TYPEALIGN(CACHE_LINE, room);
 	block.alpha = MemoryContextAllocHuge(CurrentMemoryContext, na * sizeof(float));
 	scores = MemoryContextAllocHuge(CurrentMemoryContext, most * data->nlabels * sizeof(float));
+	theirs = MemoryContextAllocHuge(CurrentMemoryContext, most * data->nlabels * sizeof(float));
 	label = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(int32));
 	use = MemoryContextAllocHuge(CurrentMemoryContext, Max(data->n, 1) * sizeof(bool));
 	for (int fold = 0; fold < options->folds; fold++)
@@ -84,6 +87,13 @@ TallyFolds(LabelTally *tally, Examples *e, const char *model, const Dataset *dat
 				memcpy(scores + (size_t) h++ * data->nlabels + block.first, s, block.n * sizeof(float));
 			}
 		}
+		if (options->networks > 0)
+		{
+			memset(theirs, 0, (size_t) held * data->nlabels * sizeof(float));
+			CommitteeTrain(e, model, data, v, options, use, held, theirs, NULL);
+			for (size_t i = 0; i < (size_t) held * data->nlabels; i++)
+				scores[i] += mix * theirs[i];
+		}
 		TallyScores(tally, scores, label, held, data->nlabels, threshold);
 		ereport(DEBUG1,
 				(errmsg("model \"%s\": fold %d of %d is done", model, fold + 1, options->folds)));
@@ -91,6 +101,7 @@ TallyFolds(LabelTally *tally, Examples *e, const char *model, const Dataset *dat
 	pfree(room);
 	pfree(block.alpha);
 	pfree(scores);
+	pfree(theirs);
 	pfree(label);
 	pfree(use);
 	pfree(seen);

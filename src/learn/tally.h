@@ -22,7 +22,8 @@ typedef struct LabelTally
 extern void TallyScores(LabelTally *tally, const float *scores, const int32 *label, int n, int nlabels, double threshold);
 
 /* Cross-validation: each fold of each label's examples is scored by classifiers trained on the others. */
-extern void TallyFolds(LabelTally *tally, Examples *e, const char *model, const Dataset *data, const LearnOptions *options, double threshold);
+extern void TallyFolds(LabelTally *tally, Examples *e, const char *model, const Dataset *data, const Vocabulary *v, const LearnOptions *options,
+					   float mix, double threshold);
 
 /* As a member of a JSON object: , "by_label": {...} */
 extern void TallyJson(StringInfo json, const LabelTally *tally, char **labels, int nlabels);

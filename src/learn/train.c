@@ -6,7 +6,8 @@
  * 2. vectorize: the vocabulary with its idf; each example a vector of length 1
  * 3. solve, a block of labels after the other: first without the held-out examples, whose scores are kept; then on from there with all
  *    (solver.c). The block's weights are rounded to 8 bits and go; so memory does not grow with labels * features * 4
- * 4. calibrate on the scores of the held-out (calibrate.c), and store through revops.store_model(), as the version after the last
+ * 4. networks, one after the other, in the same way (committee.c, network.c); how much they count is what serves the held-out best
+ * 5. calibrate on the scores of the held-out (calibrate.c), and store through revops.store_model(), as the version after the last
  *
  * The user's query runs as the user. What is stored is written by store_model(), which admins may call.
  */
@@ -24,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #define HELD_OUT_LEAST	20		/* right answers are not estimated from fewer */
+#define NETWORKS_LEAST	200		/* held-out examples; with fewer there are no networks unless they are asked for */
 #define CACHE_LINE		64
 #define NOTICE_EVERY	10000	/* ms */
 
@@ -178,6 +180,24 @@ HeldOutMetrics(StringInfo json, const float *scores, const int32 *label, int n, 
 	pfree(right);
 }
 
+/* Whether, or how many, networks there will be */
+static int
+Networks(const Examples *e, const char *model, const Dataset *data, const Vocabulary *v, const LearnOptions *options, int nheld)
+{
+	size_t		need = CommitteeBytes(data, v, options) + (size_t) nheld * data->nlabels * 2 * sizeof(float);
+
+	if (nheld == 0 || v->ncommon == 0 || (nheld < NETWORKS_LEAST && !options->networks_given))
+		return 0;
+	if (options->networks > 0 && !options->networks_given && e->used + need > (size_t) learn_train_memory * 1024)
+	{
+		ereport(NOTICE,
+				(errmsg("model \"%s\" has no networks: they would take %zu MB more than revops.train_memory leaves", model,
+						(e->used + need - (size_t) learn_train_memory * 1024) >> 20)));
+		return 0;
+	}
+	return options->networks;
+}
+
 static int
 Store(const char *model, Examples *e, Datum options, const char *metrics, ModelBlob *blob)
 {
@@ -231,6 +251,8 @@ revops_train(PG_FUNCTION_ARGS)
 	bool	   *use;
 	int32	   *held_label;
 	float	   *scores = NULL;
+	RoundedNetworks networks = {0};
+	float		mix = 0;
 	int			nheld;
 	int			version;
 	double		scale;
@@ -277,6 +299,23 @@ revops_train(PG_FUNCTION_ARGS)
 	if (nheld > 0)
 		scores = MemoryContextAllocHuge(context, (size_t) nheld * data.nlabels * sizeof(float));
 	Solve(&e, model, &data, &options, use, nheld, scores, &trained);
+	options.networks = Networks(&e, model, &data, &v, &options, nheld);
+	if (options.networks > 0)
+	{
+		float	   *theirs;
+
+		LearnCharge(&e, (size_t) nheld * data.nlabels * 2 * sizeof(float));
+		theirs = MemoryContextAllocExtended(context, (size_t) nheld * data.nlabels * sizeof(float), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		CommitteeTrain(&e, model, &data, &v, &options, use, nheld, theirs, &networks);
+		mix = CommitteeMix(scores, theirs, held_label, nheld, data.nlabels);
+		pfree(theirs);
+		e.used -= (size_t) nheld * data.nlabels * 2 * sizeof(float);
+	}
+	if (mix == 0)
+	{
+		options.networks = 0;
+		networks = (RoundedNetworks) {.outputs = data.nlabels};
+	}
 
 	for (int i = 0; i < data.n && !out_of_scope; i++)
 		out_of_scope = data.label[i] < 0;
@@ -285,8 +324,10 @@ revops_train(PG_FUNCTION_ARGS)
 	if (out_of_scope || options.keep_given)
 		threshold = nheld > 0 ? CalibrateThreshold(scores, held_label, nheld, data.nlabels, options.keep) : 0;
 
-	LearnCharge(&e, (size_t) v.n * (BlobStride(data.nlabels) + sizeof(float) + 4 * sizeof(BlobSlot)) * 2);
-	blob = BlobBuild(&options.kinds, data.nlabels, e.labels, v.n, v.hash, v.idf, trained.weight, trained.unit, trained.bias);
+	LearnCharge(&e, ((size_t) v.n * (BlobStride(data.nlabels) + sizeof(float) + 4 * sizeof(BlobSlot)) +
+					 (size_t) networks.nfeatures * networks.n * networks.hidden) * 2);
+	blob = BlobBuild(&options.kinds, data.nlabels, e.labels, v.n, v.hash, v.idf, trained.weight, trained.unit, trained.bias, &networks);
+	blob->mix = mix;
 	blob->scale = scale;
 	blob->threshold = threshold;
 	BlobSeal(blob);
@@ -298,12 +339,13 @@ revops_train(PG_FUNCTION_ARGS)
 	tally = palloc0(data.nlabels * sizeof(LabelTally));
 	if (options.folds > 0)
 	{
-		TallyFolds(tally, &e, model, &data, &options, threshold);
+		TallyFolds(tally, &e, model, &data, &v, &options, mix, threshold);
 		appendStringInfo(&metrics, ", \"folds\": %d", options.folds);
 	}
 	else
 		TallyScores(tally, scores, held_label, nheld, data.nlabels, threshold);
 	TallyJson(&metrics, tally, e.labels, data.nlabels);
+	appendStringInfo(&metrics, ", \"networks\": %d, \"mix\": %.6g", networks.n, mix);
 	appendStringInfo(&metrics, ", \"scale\": %.6g", scale);
 	if (!isinf(threshold))
 		appendStringInfo(&metrics, ", \"threshold\": %.6g", threshold);

@@ -280,6 +280,7 @@ Seeds(void)
 	float	   *idf = palloc0(200 * sizeof(float)),
 			   *unit = palloc0(16 * sizeof(float));
 	int8	   *weight = palloc0(200 * 16);
+	RoundedNetworks networks = {.n = 2, .hidden = LEARN_BLOCK, .outputs = 4, .nfeatures = 20};
 	ModelBlob  *blob;
 	double		edge[] = {1, 2, 5};
 	char	   *name[] = {NULL, NULL, "red", "价格太贵了，能便宜一点吗"};
@@ -312,13 +313,29 @@ Seeds(void)
 	}
 	for (int k = 0; k < 3; k++)
 		unit[k] = 0.01;
-	blob = BlobBuild(&kinds, 3, labels, nhash, hash, idf, weight, unit, unit);
-	blob->scale = 1;
-	blob->threshold = -INFINITY;
-	BlobSeal(blob);
-	if (BlobFault(blob, blob->size) != NULL)
-		Fail("the model to begin with is damaged");
-	Seed("t", 't', -1, blob, blob->size);
+	networks.in = palloc0(20 * 2 * LEARN_BLOCK);
+	networks.unit = palloc0(2 * LEARN_BLOCK * sizeof(float));
+	networks.bias = palloc0(2 * LEARN_BLOCK * sizeof(float));
+	networks.out = palloc0(2 * (LEARN_BLOCK + 1) * LEARN_BLOCK * sizeof(float));
+	for (int i = 0; i < 20 * 2 * LEARN_BLOCK; i++)
+		networks.in[i] = i % 11 - 5;
+	for (int i = 0; i < 2 * LEARN_BLOCK; i++)
+		networks.unit[i] = 0.1;
+	for (int i = 0; i < 2 * (LEARN_BLOCK + 1) * LEARN_BLOCK; i++)
+		networks.out[i] = i % 7 - 3;
+	for (int with = 0; with < 2; with++)
+	{
+		const RoundedNetworks none = {.outputs = 3};
+
+		blob = BlobBuild(&kinds, 3, labels, nhash, hash, idf, weight, unit, unit, with ? &networks : &none);
+		blob->mix = with;
+		blob->scale = 1;
+		blob->threshold = -INFINITY;
+		BlobSeal(blob);
+		if (BlobFault(blob, blob->size) != NULL)
+			Fail("the model to begin with is damaged");
+		Seed(with ? "n" : "t", 't', -1, blob, blob->size);
+	}
 
 	for (int i = 0; i < lengthof(weights); i++)
 		weights[i] = i * 0.1;

@@ -2,14 +2,36 @@
 use strict;
 use warnings;
 use File::Spec;
+use File::Temp qw(tempdir);
 use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# ---- networks: a step against finite differences of the loss
+
+{
+	my $of = $ENV{REVOPS_SEED} // int(rand(1_000_000));
+	my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
+	my $program = tempdir(CLEANUP => 1) . '/network_test';
+	chomp(my $include = `$pg_config --includedir-server`);
+	my $built = `cc -O1 -w -D_GNU_SOURCE -I src -I $include -o $program test/unit/network_test.c -lm 2>&1`;
+	BAIL_OUT("test/unit/network_test.c does not build:\n$built") if $?;
+	my $said = `$program $of 200 2>&1`;
+	is($? >> 8, 0, "a network's step is its gradient, and its answer its probabilities, seed $of") or diag($said);
+	like($said, qr/^200 rounds, 0 faults$/m, 'in 200 rounds of random networks');
+}
+
+# ---- models of texts
+
 my $data = $ENV{REVOPS_DATA} // '../shared/data';
-plan skip_all => "the data folder $data is not there" unless -d "$data/intent" && -d "$data/sentiment";
+unless (-d "$data/intent" && -d "$data/sentiment")
+{
+	note "the data folder $data is not there: no more than this";
+	done_testing();
+	exit 0;
+}
 
 my $seed = $ENV{REVOPS_SEED} // int(rand(1_000_000));
 diag("seed $seed");
