@@ -132,7 +132,7 @@ CommitteeTrain(Examples *e, const char *model, const Dataset *data, const Vocabu
 		if (r == NULL)
 			continue;
 		/* what was held out is learned too */
-		NetworkTrain(data, NULL, &net, (epochs + 1) / 2, 0.5, Tell, &progress);
+		NetworkTrain(data, NULL, &net, (epochs + 3) / 4, 0.5, Tell, &progress);
 		Round(&net, r, m);
 	}
 	pfree(room);

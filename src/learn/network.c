@@ -77,20 +77,38 @@ Dot(const float *a, const float *b, int n)
 	return total;
 }
 
-/* What features bring to the units */
-LEARN_VECTOR static void
-Forward(const float *in, int hidden, const uint32 *feature, const float *value, int n, float *h)
+/* `lanes` is a constant, so that the sums stay in registers */
+static pg_attribute_always_inline void
+ForwardLanes(const int lanes, const float *in, int hidden, const uint32 *feature, const float *value, int n, float *h)
 {
+	Lane		sum[2 * LEARN_BLOCK / LANES];
+
+	for (int l = 0; l < lanes; l++)
+		sum[l] = *(const Lane *) (h + l * LANES);
 	for (int j = 0; j < n; j++)
 	{
 		const float *row = in + (size_t) feature[j] * hidden;
 
 		if (j + AHEAD < n)
-			for (int u = 0; u < hidden; u += LEARN_BLOCK)
-				__builtin_prefetch(in + (size_t) feature[j + AHEAD] * hidden + u);
-		for (int u = 0; u < hidden; u += LANES)
-			*(Lane *) (h + u) += value[j] * *(const Lane *) (row + u);
+			for (int l = 0; l < lanes; l += 2)
+				__builtin_prefetch(in + (size_t) feature[j + AHEAD] * hidden + l * LANES);
+		for (int l = 0; l < lanes; l++)
+			sum[l] += value[j] * *(const Lane *) (row + l * LANES);
 	}
+	for (int l = 0; l < lanes; l++)
+		*(Lane *) (h + l * LANES) = sum[l];
+}
+
+/* What features bring to the units */
+LEARN_VECTOR static void
+Forward(const float *in, int hidden, const uint32 *feature, const float *value, int n, float *h)
+{
+	int			u = 0;
+
+	for (; u + 2 * LEARN_BLOCK <= hidden; u += 2 * LEARN_BLOCK)
+		ForwardLanes(2 * LEARN_BLOCK / LANES, in + u, hidden, feature, value, n, h + u);
+	if (u < hidden)
+		ForwardLanes(LEARN_BLOCK / LANES, in + u, hidden, feature, value, n, h + u);
 }
 
 /* A step of the features' weights against the units' gradient, whose mean square is `square` */

@@ -33,7 +33,7 @@ static const NumberOption numbers[] = {
 	{"held_out", 0, 0.5, &held_out, false, 0.2},
 	{"keep", 0.5, 1, &keep, false, 0.985},
 	{"folds", 0, LEARN_MAX_FOLDS, &folds, true, 0},
-	{"networks", 0, NETWORK_MAX, &networks, true, 3},
+	{"networks", 0, NETWORK_MAX, &networks, true, 2},
 	{"hidden", LEARN_BLOCK, NETWORK_MAX_HIDDEN, &hidden, true, 64},
 };
 

@@ -64,11 +64,11 @@ sub metrics
 load($_, 'split text, label text, text text', "intent/$_.csv") for qw(banking77 clinc150 massive_zh massive_en);
 my %m = map { $_ => metrics($_, "SELECT text, label FROM $_ WHERE split NOT IN ('test', 'oos_test')", "SELECT text, label FROM $_ WHERE split IN ('test', 'oos_test')") }
   qw(banking77 clinc150 massive_zh massive_en);
-cmp_ok($m{banking77}{accuracy}, '>=', .92, 'BANKING77, accuracy');
+cmp_ok($m{banking77}{accuracy}, '>=', .924, 'BANKING77, accuracy');
 cmp_ok($m{clinc150}{in_scope_accuracy}, '>=', .92, 'CLINC150, accuracy in scope, abstentions counted as wrong');
-cmp_ok($m{clinc150}{oos_recall}, '>=', .50, 'CLINC150, recall out of scope');
-cmp_ok($m{massive_zh}{accuracy}, '>=', .845, 'MASSIVE in Chinese, accuracy');
-cmp_ok($m{massive_en}{accuracy}, '>=', .855, 'MASSIVE in English, accuracy');
+cmp_ok($m{clinc150}{oos_recall}, '>=', .70, 'CLINC150, recall out of scope');
+cmp_ok($m{massive_zh}{accuracy}, '>=', .85, 'MASSIVE in Chinese, accuracy');
+cmp_ok($m{massive_en}{accuracy}, '>=', .863, 'MASSIVE in English, accuracy');
 cmp_ok($m{$_}{calibration_error}, '<=', .08, "$_, calibration error") for sort keys %m;
 
 load('waimai', 'label text, text text', 'sentiment/waimai_zh.csv');
