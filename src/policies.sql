@@ -64,6 +64,12 @@ BEGIN
     FOREACH t IN ARRAY ARRAY['signal', 'intent', 'intent_publication', 'moment_rule', 'playbook', 'playbook_level', 'playbook_plan', 'calendar', 'model', 'model_version',
                              'territory', 'unit', 'rep', 'duty', 'permission', 'absence', 'skill', 'rep_skill', 'competitor', 'answer_pack', 'pipeline', 'pipeline_stage',
                              'pipeline_move', 'stage_model', 'calibration', 'proposal', 'proposal_change', 'substitution'] LOOP
+        -- what is trained or compiled comes row by row: a table of new rows would hold it whole
+        IF t IN ('model_version', 'stage_model', 'intent_publication') THEN
+            EXECUTE pg_catalog.format('CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON revops.%I FOR EACH ROW EXECUTE FUNCTION revops.audit()', t);
+            EXECUTE pg_catalog.format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.%I FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
+            CONTINUE;
+        END IF;
         EXECUTE pg_catalog.format('CREATE TRIGGER audit AFTER UPDATE OR DELETE ON revops.%I FOR EACH ROW EXECUTE FUNCTION revops.audit()', t);
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_insert AFTER INSERT ON revops.%I REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.%I FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);

@@ -30,10 +30,38 @@ COMMENT ON FUNCTION revops.audit_image(jsonb) IS 'A row as the audit log keeps i
 CREATE FUNCTION revops.audit() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    former jsonb := CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN revops.audit_image(to_jsonb(OLD)) END;
-    latter jsonb := CASE WHEN TG_OP IN ('UPDATE', 'INSERT') THEN revops.audit_image(to_jsonb(NEW)) END;
+    former jsonb;
+    latter jsonb;
+    gone   jsonb := '{}';
+    come   jsonb := '{}';
     role   CONSTANT text := nullif(current_setting('role'), 'none');
 BEGIN
+    -- what is trained or compiled only by its size: as jsonb it would be there many times over, and might be larger than a jsonb can be
+    IF TG_LEVEL = 'ROW' AND TG_TABLE_NAME IN ('model_version', 'stage_model') THEN
+        IF TG_OP <> 'INSERT' AND octet_length(OLD.parameters) > 50000 THEN
+            gone := jsonb_build_object('parameters', format('%s bytes', octet_length(OLD.parameters)));
+            OLD.parameters := '';
+        END IF;
+        IF TG_OP <> 'DELETE' AND octet_length(NEW.parameters) > 50000 THEN
+            come := jsonb_build_object('parameters', format('%s bytes', octet_length(NEW.parameters)));
+            NEW.parameters := '';
+        END IF;
+    ELSIF TG_LEVEL = 'ROW' AND TG_TABLE_NAME = 'intent_publication' THEN
+        IF TG_OP <> 'INSERT' AND octet_length(OLD.compiled) > 50000 THEN
+            gone := jsonb_build_object('compiled', format('%s bytes', octet_length(OLD.compiled)));
+            OLD.compiled := '';
+        END IF;
+        IF TG_OP <> 'DELETE' AND octet_length(NEW.compiled) > 50000 THEN
+            come := jsonb_build_object('compiled', format('%s bytes', octet_length(NEW.compiled)));
+            NEW.compiled := '';
+        END IF;
+    END IF;
+    IF TG_OP IN ('UPDATE', 'DELETE') THEN
+        former := revops.audit_image(to_jsonb(OLD) || gone);
+    END IF;
+    IF TG_OP IN ('UPDATE', 'INSERT') AND TG_LEVEL = 'ROW' THEN
+        latter := revops.audit_image(to_jsonb(NEW) || come);
+    END IF;
     IF TG_LEVEL = 'STATEMENT' AND TG_OP = 'INSERT' THEN
         INSERT INTO revops.audit_log (changed_by, acting_as, what, action, after)
         SELECT session_user, nullif(role, session_user), TG_TABLE_NAME, 'insert', CASE WHEN length(i.after::text) > 100000 THEN revops.audit_image(i.after) ELSE i.after END

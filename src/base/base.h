@@ -54,6 +54,7 @@ typedef struct SqlPlan
 	int			nargs;
 	Oid			argtypes[16];
 	SPIPlanPtr	plan;			/* NULL until first used in this backend */
+	bool		large;			/* values may be: planned once without them, as a plan with them in it would hold many copies */
 } SqlPlan;
 
 extern int	SqlConnect(void);	/* SPI_connect with search_path = pg_catalog, pg_temp; returns a level ... */

@@ -90,8 +90,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION revops.compare_models(text, int, int, text, text, text) IS 'Two versions of a model on one query; the difference is b less a';
 
+-- a plan with the values in it would hold many copies of the parameters
 CREATE FUNCTION revops.store_model(model text, task text, labels text[], options jsonb, fingerprint text, metrics jsonb, examples int, parameters bytea) RETURNS int
-LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     v int;

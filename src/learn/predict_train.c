@@ -153,7 +153,7 @@ Store(const char *model, const RawTable *t, Datum options, const char *metrics, 
 {
 	static SqlPlan plan = {
 		"SELECT revops.store_model($1, 'predict', $2, $3, $4, $5::pg_catalog.jsonb, $6, $7)::pg_catalog.int8", 7,
-		{TEXTOID, TEXTARRAYOID, JSONBOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID}
+		{TEXTOID, TEXTARRAYOID, JSONBOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID}, .large = true
 	};
 	Datum		labels[2] = {CStringGetTextDatum("false"), CStringGetTextDatum("true")};
 	bytea	   *stored = palloc(VARHDRSZ + blob->size);

@@ -203,7 +203,7 @@ Store(const char *model, Examples *e, Datum options, const char *metrics, ModelB
 {
 	static SqlPlan plan = {
 		"SELECT revops.store_model($1, 'classify', $2, $3, $4, $5::pg_catalog.jsonb, $6, $7)::pg_catalog.int8", 7,
-		{TEXTOID, TEXTARRAYOID, JSONBOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID}
+		{TEXTOID, TEXTARRAYOID, JSONBOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID}, .large = true
 	};
 	Datum	   *labels = palloc(Max(e->nlabels, 1) * sizeof(Datum));
 	bytea	   *stored = palloc(VARHDRSZ + blob->size);
@@ -350,6 +350,8 @@ revops_train(PG_FUNCTION_ARGS)
 	if (!isinf(threshold))
 		appendStringInfo(&metrics, ", \"threshold\": %.6g", threshold);
 	appendStringInfoChar(&metrics, '}');
+	/* on its way, and in its row */
+	LearnCharge(&e, 2 * (size_t) blob->size);
 	version = Store(model, &e, PG_GETARG_DATUM(4), metrics.data, blob);
 
 	MemoryContextSwitchTo(old);

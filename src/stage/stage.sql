@@ -316,8 +316,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION revops.deploy_stages(text, int) IS 'Takes a version of a pipeline''s model into use, and asks for its estimates anew; returns the version that was in use';
 
+-- a plan with the values in it would hold many copies of the parameters
 CREATE FUNCTION revops.store_stages(pipeline text, stages text[], symbols text[], options jsonb, metrics jsonb, cases int, parameters bytea, deploy boolean) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     version int;

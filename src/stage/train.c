@@ -630,7 +630,7 @@ train_stages(PG_FUNCTION_ARGS)
 {
 	static SqlPlan store = {
 		"SELECT revops.store_stages($1, $2, $3, $4, $5::pg_catalog.jsonb, $6, $7, $8)::pg_catalog.int8", 8,
-		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, JSONBOID, TEXTOID, INT4OID, BYTEAOID, BOOLOID}
+		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, JSONBOID, TEXTOID, INT4OID, BYTEAOID, BOOLOID}, .large = true
 	};
 	static const struct
 	{

@@ -133,9 +133,10 @@ COMMENT ON FUNCTION revops.put_intent(text, jsonb) IS
 'Sets an intent: its titles, whose words show it, and its patterns and examples, which replace those before. Used once publish_intents() has run; returns how many patterns it has';
 
 -- A publication for the events from now on, with the deployed version of that model; the present one where it is the same. The caller holds the
--- lock of intent_publication. fingerprint NULL: the compiled form is yet to be made.
+-- lock of intent_publication. fingerprint NULL: the compiled form is yet to be made. No plan
+-- has the values in it, which would be many copies of them.
 CREATE FUNCTION revops.write_publication(intents jsonb, patterns jsonb, fingerprint text, compiled bytea, model text) RETURNS int
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     was     revops.intent_publication;

@@ -123,5 +123,25 @@ is(ask($_, $status), 'three 1 t f 1', 'each has its own') foreach ($a, $b);
 is(ask($a, q{SELECT revops.best_label('two', 'label9 word3')}), 'l9', 'another model');
 is(ask($a, $status), 'two 1 t f 1', 'takes its place');
 finish($_) foreach ($a, $b);
+
+# a training takes what revops.train_memory says, storing what it has learned included
+SKIP:
+{
+	skip 'no /proc to read the memory of a process from', 4 unless -r '/proc/self/status';
+	my $s = session($node);
+	my $pid = ask($s, 'SELECT pg_backend_pid()');
+	my $read = sub { my ($what) = @_; slurp_file("/proc/$pid/status") =~ /^$what:\s+(\d+) kB/m or die "no $what"; return $1; };
+	ask($s, q{SELECT revops.train('little', 'classify', 'SELECT ''word'' || g % 9 AS text, ''l'' || g % 3 AS label FROM generate_series(1, 60) g')});
+	ask($s, "SET revops.train_memory = '160MB'");
+	my $before = $read->('VmRSS') - $read->('RssShmem');
+	my $version = ask($s, q{SELECT revops.train('large', 'classify', 'SELECT (SELECT string_agg(md5((g * k)::text), '' '') FROM generate_series(1, 20) k) AS text, ''l'' || g % 40 AS label FROM generate_series(1, 300) g', options => '{"max_epochs": 3}')});
+	is($version, '1', 'a large model is trained');
+	my $size = ask($s, q{SELECT size / 1024 FROM revops.model_version WHERE model = 'large'});
+	my $peak = $read->('VmHWM') - $read->('RssShmem') - $before;
+	cmp_ok($size, '>', 8 * 1024, "which has $size kB");
+	cmp_ok($peak, '<', 160 * 1024, "at its peak the session had $peak kB more");
+	like(ask($s, q{SELECT after ->> 'parameters' FROM revops.audit_log WHERE what = 'model_version' AND after ->> 'model' = 'large'}), qr/^\d+ bytes$/, 'the log of changes has its size');
+	finish($s);
+}
 $node->stop;
 done_testing();
