@@ -53,7 +53,8 @@ WITH member AS (
     SELECT 'constraint ' || k.conname || ' of ' || coalesce(c.oid::regclass::text, k.contypid::regtype::text),
            format('%s, validated %s, comment %s', pg_get_constraintdef(k.oid), k.convalidated, coalesce(obj_description(k.oid, 'pg_constraint'), '-'))
     FROM pg_constraint k LEFT JOIN relation c ON c.oid = k.conrelid
-    WHERE c.oid IS NOT NULL OR k.contypid IN (SELECT objid FROM member WHERE classid = 'pg_type'::regclass)
+    -- NOT NULL is said of the columns above. PostgreSQL 18 has constraints of it, too, and pg_upgrade other names for a partition's than CREATE TABLE
+    WHERE k.contype <> 'n' AND (c.oid IS NOT NULL OR k.contypid IN (SELECT objid FROM member WHERE classid = 'pg_type'::regclass))
     UNION ALL
     SELECT 'index ' || i.indexrelid::regclass, format('%s, valid %s, clustered %s, identity %s, comment %s', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisclustered,
            i.indisreplident, coalesce(obj_description(i.indexrelid, 'pg_class'), '-')) FROM pg_index i JOIN relation c ON c.oid = i.indrelid
