@@ -99,6 +99,8 @@ INSERT INTO revops.rep (rep, name, unit) VALUES ('rob', 'Rob', 'u8');
 INSERT INTO revops.duty (unit, territory) VALUES ('u7', 'nowhere');
 SET LOCAL revops.fallback_rep = 'ghost';
 SELECT revops.put_rule('health rule', '{"when": {"kind": "health_call"}, "playbook": "no such"}');
+-- an intent that a rule adds to comes with the rule
+SELECT revops.put_rule('health intent', '{"when": {"kind": "health_call"}, "intent": {"intent": "health talk", "weight": 2}}');
 SELECT u FROM revops.unknown_names() u ORDER BY u COLLATE "C";
 SELECT check_name, has_hint FROM bad;
 ROLLBACK;

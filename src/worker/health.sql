@@ -8,8 +8,8 @@ BEGIN
     RETURN QUERY
     SELECT format('rule "%s" names playbook "%s"', r.rule, r.playbook) FROM revops.rule r
         WHERE r.playbook IS NOT NULL AND NOT EXISTS (SELECT FROM revops.playbook p WHERE p.playbook = r.playbook)
-    UNION ALL SELECT format('rule "%s" names intent "%s"', r.rule, r.definition ->> 'intent') FROM revops.rule r
-        WHERE r.definition ->> 'intent' IS NOT NULL AND NOT EXISTS (SELECT FROM revops.intent i WHERE i.intent = r.definition ->> 'intent' COLLATE "C")
+    UNION ALL SELECT format('rule "%s" names intent "%s"', r.rule, r.definition -> 'intent' ->> 'intent') FROM revops.rule r
+        WHERE r.definition -> 'intent' ->> 'intent' IS NOT NULL AND NOT EXISTS (SELECT FROM revops.intent i WHERE i.intent = r.definition -> 'intent' ->> 'intent' COLLATE "C")
     UNION ALL SELECT format('unit "%s" names calendar "%s"', u.unit, u.calendar) FROM revops.unit u
         WHERE u.calendar IS NOT NULL AND NOT EXISTS (SELECT FROM revops.calendar c WHERE c.calendar = u.calendar)
     UNION ALL SELECT format('unit "%s" names territory "%s"', u.unit, u.territory) FROM revops.unit u
