@@ -4,6 +4,12 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 minutes=${SOAK_MINUTES:-30} pause=${SOAK_PAUSE:-1} bound=${SOAK_BOUND:-8192} samples=${SOAK_SAMPLES:-$(mktemp)}
+# the C library keeps what is freed, up to 64 MB, and more where it is in pieces: here it gives it back at once, so that what grows is what is in use
+environment=$(dirname "$(psql -XAtc 'SHOW config_file')")/environment
+read -r version cluster _ < <(pg_lsclusters -h | awk -v port="${PGPORT:-5432}" '$3 == port')
+[ -w "$environment" ] || { echo "The cluster's file 'environment' is not to be found." >&2; exit 1; }
+printf "MALLOC_TRIM_THRESHOLD_ = '131072'\nMALLOC_MMAP_THRESHOLD_ = '131072'\n" >>"$environment"
+pg_ctlcluster "$version" "$cluster" restart
 psql -Xqc 'CREATE DATABASE soak'
 export PGDATABASE=soak PGOPTIONS='-c client_min_messages=error'
 psql -Xqv ON_ERROR_STOP=1 -c 'CREATE EXTENSION pg_revops' -f "$here/../../docs/reference/sample.sql" -f "$here/../sqlsmith.sql" -f "$here/setup.sql" >/dev/null
