@@ -37,7 +37,7 @@ is(sql(q{SELECT count(*) FROM feeling_text WHERE label NOT IN ('positive', 'nega
 is(sql('SELECT count(*) - count(DISTINCT text) FROM feeling_text'), 0, 'none twice');
 
 # sentiment() is t / sqrt(t^2 + 30), and t what the words add up to and twice what the model says; so where no word is known, it shows the model alone
-sql(q{DO $$ BEGIN PERFORM revops.train('as shipped', 'classify', 'SELECT label, text FROM feeling_text', options => '{"words": 2, "pairs": false, "char_min": 1, "char_max": 0, "min_count": 2}'); END $$});
+sql(q{DO $$ BEGIN PERFORM revops.train('as shipped', 'classify', 'SELECT label, text FROM feeling_text', options => '{"words": 2, "pairs": false, "char_min": 1, "char_max": 0, "min_count": 2, "networks": 0}'); END $$});
 my ($alone, $told, $fine) = split /\|/, sql(q{
 	WITH s AS (SELECT revops.sentiment(text) AS s, revops.sentiment_score('as shipped', text) AS m FROM feeling_text),
 	     t AS (SELECT s, m, s * sqrt(30) / sqrt(1 - s * s) - 2 * m AS words FROM s)

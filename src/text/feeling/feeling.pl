@@ -12,7 +12,7 @@ use FindBin;
 
 # few features, so that the tables stay small and the answer quick: words and neighbours that two texts have; and the lexicon's
 my %kinds = (words => 2, char_min => 1, char_max => 0);
-my $options = qq({"words": $kinds{words}, "pairs": false, "char_min": $kinds{char_min}, "char_max": $kinds{char_max}, "min_count": 2});
+my $options = qq({"words": $kinds{words}, "pairs": false, "char_min": $kinds{char_min}, "char_max": $kinds{char_max}, "min_count": 2, "networks": 0});
 my ($feeling_hash, $feelings) = (0xF3313400, 64);    # learn.h: FEELING_HASH, LEARN_FEELINGS
 
 sub trained
@@ -40,9 +40,10 @@ sub parts
 {
 	my $blob = shift;
 	my %m;
-	@m{qw(magic crc size nlabels stride nfeatures nrows nslots words also char_min char_max scale threshold)} = unpack 'L L Q L5 l L l l f f', $blob;
-	die "this is no linear model that this script can read\n" unless $m{magic} == 0x314C5652 && $m{size} == length $blob && $m{nlabels} == 3;
-	@m{qw(label label_text unit bias idf slot weight)} = unpack 'x64 Q7', $blob;
+	@m{qw(magic crc size nlabels stride nfeatures nrows nslots networks hidden outputs nlearned mix words also char_min char_max scale threshold)} =
+		unpack 'L L Q L5 L4 f l L l l f f', $blob;
+	die "this is no linear model that this script can read\n" unless $m{magic} == 0x324C5652 && $m{size} == length $blob && $m{nlabels} == 3 && $m{networks} == 0;
+	@m{qw(label label_text unit bias idf slot out weight)} = unpack 'x80 Q8', $blob;
 	my @unit = unpack "x$m{unit} f3", $blob;
 	my @bias = unpack "x$m{bias} f3", $blob;
 	my @idf = unpack "x$m{idf} f$m{nfeatures}", $blob;
