@@ -48,7 +48,7 @@ Outputs(const Dataset *data)
 	return data->nlabels;
 }
 
-size_t
+static size_t
 CommitteeBytes(const Dataset *data, const Vocabulary *v, const LearnOptions *options)
 {
 	return (size_t) v->ncommon * ((options->hidden + 1) * sizeof(float) + (size_t) options->networks * options->hidden) +
@@ -132,7 +132,7 @@ CommitteeTrain(Examples *e, const char *model, const Dataset *data, const Vocabu
 		if (r == NULL)
 			continue;
 		/* what was held out is learned too */
-		NetworkTrain(data, NULL, &net, (epochs + 3) / 4, 0.5, Tell, &progress);
+		NetworkTrain(data, NULL, &net, (epochs + 1) / 2, 0.5, Tell, &progress);
 		Round(&net, r, m);
 	}
 	pfree(room);

@@ -19,7 +19,6 @@ typedef struct LearnOptions
 	double		keep;			/* share of right answers that the threshold keeps */
 	bool		keep_given;
 	int			networks;
-	bool		networks_given;
 	int			hidden;			/* units of each */
 	int			folds;			/* of cross-validation; 0: none */
 	char		out_of_scope[LEARN_MAX_NAME + 1];
@@ -86,7 +85,6 @@ extern void LearnCharge(Examples *e, size_t bytes);
  * committee.c: trains options->networks networks without the nheld examples that are not used, adds the mean of their scores for these to
  * `scores` (rows of nlabels, zero at first), and, unless `rounded` is NULL, goes on with all examples and rounds them.
  */
-extern size_t CommitteeBytes(const Dataset *data, const Vocabulary *v, const LearnOptions *options);
 extern void CommitteeTrain(Examples *e, const char *model, const Dataset *data, const Vocabulary *v, const LearnOptions *options,
 						   const bool *use, int nheld, float *scores, RoundedNetworks *rounded);
 extern float CommitteeMix(float *scores, const float *network_scores, const int32 *label, int n, int nlabels);

@@ -33,7 +33,7 @@ static const NumberOption numbers[] = {
 	{"held_out", 0, 0.5, &held_out, false, 0.2},
 	{"keep", 0.5, 1, &keep, false, 0.985},
 	{"folds", 0, LEARN_MAX_FOLDS, &folds, true, 0},
-	{"networks", 0, NETWORK_MAX, &networks, true, 2},
+	{"networks", 0, NETWORK_MAX, &networks, true, 0},
 	{"hidden", LEARN_BLOCK, NETWORK_MAX_HIDDEN, &hidden, true, 64},
 };
 
@@ -86,7 +86,6 @@ LearnOptionsRead(LearnOptions *o, Datum jsonb)
 				BadOption(key, psprintf("%s from %g to %g", number->whole ? "a whole number" : "a number", number->min, number->max));
 			*number->value = x;
 			o->keep_given |= number->value == &keep;
-			o->networks_given |= number->value == &networks;
 		}
 		else if (strcmp(key, "pairs") == 0 || strcmp(key, "feeling") == 0)
 		{

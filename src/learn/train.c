@@ -25,7 +25,6 @@
 #include "utils/timestamp.h"
 
 #define HELD_OUT_LEAST	20		/* right answers are not estimated from fewer */
-#define NETWORKS_LEAST	200		/* held-out examples; with fewer there are no networks unless they are asked for */
 #define CACHE_LINE		64
 #define NOTICE_EVERY	10000	/* ms */
 
@@ -180,24 +179,6 @@ HeldOutMetrics(StringInfo json, const float *scores, const int32 *label, int n, 
 	pfree(right);
 }
 
-/* Whether, or how many, networks there will be */
-static int
-Networks(const Examples *e, const char *model, const Dataset *data, const Vocabulary *v, const LearnOptions *options, int nheld)
-{
-	size_t		need = CommitteeBytes(data, v, options) + (size_t) nheld * data->nlabels * 2 * sizeof(float);
-
-	if (nheld == 0 || v->ncommon == 0 || (nheld < NETWORKS_LEAST && !options->networks_given))
-		return 0;
-	if (options->networks > 0 && !options->networks_given && e->used + need > (size_t) learn_train_memory * 1024)
-	{
-		ereport(NOTICE,
-				(errmsg("model \"%s\" has no networks: they would take %zu MB more than revops.train_memory leaves", model,
-						(e->used + need - (size_t) learn_train_memory * 1024) >> 20)));
-		return 0;
-	}
-	return options->networks;
-}
-
 static int
 Store(const char *model, Examples *e, Datum options, const char *metrics, ModelBlob *blob)
 {
@@ -299,7 +280,9 @@ revops_train(PG_FUNCTION_ARGS)
 	if (nheld > 0)
 		scores = MemoryContextAllocHuge(context, (size_t) nheld * data.nlabels * sizeof(float));
 	Solve(&e, model, &data, &options, use, nheld, scores, &trained);
-	options.networks = Networks(&e, model, &data, &v, &options, nheld);
+	/* what they count is not told without held-out examples */
+	if (nheld == 0 || v.ncommon == 0)
+		options.networks = 0;
 	if (options.networks > 0)
 	{
 		float	   *theirs;

@@ -64,12 +64,19 @@ sub metrics
 load($_, 'split text, label text, text text', "intent/$_.csv") for qw(banking77 clinc150 massive_zh massive_en);
 my %m = map { $_ => metrics($_, "SELECT text, label FROM $_ WHERE split NOT IN ('test', 'oos_test')", "SELECT text, label FROM $_ WHERE split IN ('test', 'oos_test')") }
   qw(banking77 clinc150 massive_zh massive_en);
-cmp_ok($m{banking77}{accuracy}, '>=', .924, 'BANKING77, accuracy');
+cmp_ok($m{banking77}{accuracy}, '>=', .92, 'BANKING77, accuracy');
 cmp_ok($m{clinc150}{in_scope_accuracy}, '>=', .92, 'CLINC150, accuracy in scope, abstentions counted as wrong');
 cmp_ok($m{clinc150}{oos_recall}, '>=', .70, 'CLINC150, recall out of scope');
-cmp_ok($m{massive_zh}{accuracy}, '>=', .85, 'MASSIVE in Chinese, accuracy');
-cmp_ok($m{massive_en}{accuracy}, '>=', .863, 'MASSIVE in English, accuracy');
+cmp_ok($m{massive_zh}{accuracy}, '>=', .845, 'MASSIVE in Chinese, accuracy');
+cmp_ok($m{massive_en}{accuracy}, '>=', .855, 'MASSIVE in English, accuracy');
 cmp_ok($m{$_}{calibration_error}, '<=', .08, "$_, calibration error") for sort keys %m;
+
+for ([ 'massive_zh', .85 ], [ 'massive_en', .863 ])
+{
+	my ($set, $floor) = @$_;
+	my $n = metrics("${set}_networks", "SELECT text, label FROM $set WHERE split <> 'test'", "SELECT text, label FROM $set WHERE split = 'test'", '{"networks": 3}');
+	cmp_ok($n->{accuracy}, '>=', $floor, "$set with networks, accuracy");
+}
 
 load('waimai', 'label text, text text', 'sentiment/waimai_zh.csv');
 load('vader', 'id text, valence float8, text text', 'sentiment/vader_amazon_en.csv');
