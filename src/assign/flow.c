@@ -467,7 +467,7 @@ Augment(Flow *f, int start, int32 *task_of)
 void
 SolveFlow(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *crowded)
 {
-	Flow		f = {.control = control,.p = p,.pair_of = pair_of};
+	Flow		f = {.control = control, .p = p, .pair_of = pair_of};
 	size_t		before = control->used;
 	int32		npairs = p->start[p->ntasks];
 	int64		slots = 0;

@@ -648,7 +648,7 @@ Rebuild(Gap *g, double bound, double good_enough)
 double
 SolveGap(SolveControl *control, const SolveProblem *p, uint64 seed, double good_enough, int32 *pair_of)
 {
-	Gap			g = {.control = control,.p = p};
+	Gap			g = {.control = control, .p = p};
 	size_t		before = control->used;
 	int32		npairs = p->start[p->ntasks];
 	int32		most = 0;

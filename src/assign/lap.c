@@ -306,7 +306,7 @@ Augment(Lap *lap, int start, double *reach)
 bool
 SolveLap(SolveControl *control, int n, int m, const double *cost, int32 *column_of)
 {
-	Lap			lap = {.n = n,.m = m,.cost = cost,.column_of = column_of};
+	Lap			lap = {.n = n, .m = m, .cost = cost, .column_of = column_of};
 	size_t		before = control->used;
 	double	   *reach;
 	bool		solved = true;

@@ -596,8 +596,8 @@ Shutdown(DestReceiver *self)
 static void
 Run(Pairs *pairs, const char *query, bool capacities)
 {
-	Receiver	r = {.pub = {.receiveSlot = Receive,.rStartup = Startup,.rShutdown = Shutdown,.rDestroy = Shutdown,.mydest = DestNone}};
-	SPIExecuteOptions options = {.read_only = true,.must_return_tuples = true,.dest = &r.pub};
+	Receiver	r = {.pub = {.receiveSlot = Receive, .rStartup = Startup, .rShutdown = Shutdown, .rDestroy = Shutdown, .mydest = DestNone}};
+	SPIExecuteOptions options = {.read_only = true, .must_return_tuples = true, .dest = &r.pub};
 	int			rc;
 
 	r.pairs = pairs;

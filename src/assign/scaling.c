@@ -582,7 +582,7 @@ ScaleDown(Scaling *s, double first, double floor, double range, double highest, 
 bool
 SolveScaling(SolveControl *control, const SolveProblem *p, int32 *pair_of, bool *crowded)
 {
-	Scaling		s = {.control = control,.p = p,.pair_of = pair_of,.n = p->nunits + 1};
+	Scaling		s = {.control = control, .p = p, .pair_of = pair_of, .n = p->nunits + 1};
 	size_t		before = control->used;
 	int32		npairs = p->start[p->ntasks];
 	double		low = INFINITY;

@@ -397,7 +397,7 @@ Prepare(Search *s)
 void
 TeamSearch(const TeamProblem *p, int k, Team *team)
 {
-	Search		s = {.p = p,.k = k,.n = p->n,.max_nodes = p->max_nodes,.team = team};
+	Search		s = {.p = p, .k = k, .n = p->n, .max_nodes = p->max_nodes, .team = team};
 	MemoryContext mine,
 				old;
 	int			first[TEAM_MAX_SIZE];

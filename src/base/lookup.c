@@ -163,7 +163,7 @@ void
 TableLookup(const char *table, const Str *keys, int n, const char *const *columns, int ncolumns, Str *values)
 {
 	Oid			relid = RevopsRelid(table);
-	Lookup		l = {.ncolumns = ncolumns,.keys = keys,.n = n,.values = values};
+	Lookup		l = {.ncolumns = ncolumns, .keys = keys, .n = n, .values = values};
 	Oid			pkid;
 	Snapshot	snapshot;
 

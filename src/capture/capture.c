@@ -92,7 +92,7 @@ typedef struct Leaf
 void		(*capture_wake_hook) (void) = NULL;
 
 static int	clock_tolerance = CAPTURE_DEFAULT_TOLERANCE;
-static int	partition_interval = 2;	/* month */
+static int	partition_interval = 2; /* month */
 static char *retention = NULL;
 
 static const struct config_enum_entry partition_intervals[] = {
@@ -268,7 +268,7 @@ GetLeafInfo(Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
 	LeafInfo   *info = last_info;
-	LeafInfo	fresh = {.relid = relid,.valid = true};
+	LeafInfo	fresh = {.relid = relid, .valid = true};
 
 	if (info != NULL && info->relid == relid && info->valid)
 		return info;

@@ -71,7 +71,7 @@ LoadFailed(int lane)
 
 	if (rows > 0)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(pg_uuid_t),.entrysize = sizeof(pg_uuid_t),.hcxt = CurrentMemoryContext};
+		HASHCTL		ctl = {.keysize = sizeof(pg_uuid_t), .entrysize = sizeof(pg_uuid_t), .hcxt = CurrentMemoryContext};
 
 		table = hash_create("revops failed events", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		for (uint64 r = 0; r < rows; r++)

@@ -248,7 +248,8 @@ AccumulatePlain(const int8 *weight, int stride, const uint32 *feature, const int
 
 #ifdef HAVE_AVX2_PATH
 /* nb blocks of columns from the first on, two features at once; nb is a constant, so that the sums stay in registers */
-static inline __attribute__((always_inline, target("avx2"))) void
+static inline __attribute__((always_inline, target("avx2")))
+void
 AccumulateBlocks(const int nb, const int8 *weight, int stride, const uint32 *feature, const int32 *value, int n, int32 *sum)
 {
 	__m256i		s[2 * ACCUMULATE_BLOCKS];
@@ -279,7 +280,8 @@ AccumulateBlocks(const int nb, const int8 *weight, int stride, const uint32 *fea
 }
 
 /* The same sums, many at a time. */
-static __attribute__((target("avx2"))) void
+static __attribute__((target("avx2")))
+void
 AccumulateAvx2(const int8 *weight, int stride, const uint32 *feature, const int32 *value, int n, int32 *sum)
 {
 	int			b = 0;

@@ -159,10 +159,13 @@ typedef struct Network
 #define NetworkWidth(outputs)	TYPEALIGN(LEARN_BLOCK, outputs)
 
 extern void NetworkInit(Network *net, uint64 seed);
+
 /* `pace` is of the rate, which sinks to 0 over the epochs */
 extern void NetworkTrain(const Dataset *data, const bool *use, Network *net, int epochs, double pace, void (*tell) (void *arg, int epoch), void *arg);
+
 /* score: logarithms of probabilities; room for twice `width` */
 extern void NetworkScores(const Dataset *data, int i, const Network *net, float *score);
+
 /* the same, from the rectified units */
 extern void NetworkTop(const float *out, int hidden, int outputs, int width, const float *h, float *score, float *room);
 

@@ -19,7 +19,19 @@ typedef struct NumberOption
 	double		from;			/* the default */
 } NumberOption;
 
-static double words, char_min, char_max, cost, tolerance, max_epochs, seed, min_count, held_out, keep, folds, networks, hidden;
+static double words,
+			char_min,
+			char_max,
+			cost,
+			tolerance,
+			max_epochs,
+			seed,
+			min_count,
+			held_out,
+			keep,
+			folds,
+			networks,
+			hidden;
 
 static const NumberOption numbers[] = {
 	{"words", 0, 2, &words, true, 1},

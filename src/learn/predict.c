@@ -399,6 +399,7 @@ PredictEvaluate(FunctionCallInfo fcinfo, const char *model, const PredictBlob *l
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PredictRows e = {.model = pstrdup(model), .label_column = label_column, .context = CurrentMemoryContext};
+
 	/* the query may call models itself, and so unload this one: it is copied */
 	PredictBlob *blob = MemoryContextAllocHuge(CurrentMemoryContext, loaded->size);
 	Measure		m;

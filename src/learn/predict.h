@@ -25,7 +25,7 @@
 #define PREDICT_MAX_DISTINCT	65536	/* values of a category column; one with more is left out */
 #define PREDICT_MAX_CATEGORIES	1000
 #define PREDICT_MAX_BINS		255
-#define PREDICT_MAX_LEVELS		6		/* of an input in an interaction */
+#define PREDICT_MAX_LEVELS		6	/* of an input in an interaction */
 #define PREDICT_MAX_PAIRS		50
 #define PREDICT_MAX_WEIGHTS		65535	/* they are numbered in 16 bits */
 #define PREDICT_MAX_TREES		2000
@@ -301,7 +301,7 @@ typedef struct ValueReader
 extern void ValueReaderInit(ValueReader *r, Oid type, MemoryContext context);
 extern double ValueNumber(const ValueReader *r, Datum value);
 extern const char *ValueText(const ValueReader *r, Datum value, int *len);
-extern void ValueTimeParts(const ValueReader *r, Datum value, double parts[3]);	/* month, weekday, hour: NaN where there is none */
+extern void ValueTimeParts(const ValueReader *r, Datum value, double parts[3]); /* month, weekday, hour: NaN where there is none */
 
 /* predict_gather.c */
 typedef struct RawInput

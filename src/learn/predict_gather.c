@@ -499,7 +499,7 @@ TakeRow(void *arg, TupleDesc desc, const Datum *values, const bool *nulls)
 			in[1].number[row] = parts[1];
 			if (r->type == VALUE_TIMESTAMP)
 				in[2].number[row] = parts[2];
-digest = Mix(digest + 1, nulls[a] ? 1e300 : ValueNumber(r, values[a]));
+			digest = Mix(digest + 1, nulls[a] ? 1e300 : ValueNumber(r, values[a]));
 		}
 	}
 	t->digest[row] = digest;

@@ -42,7 +42,7 @@ typedef struct Rows
 extern Rows TrainRowsMake(RawTable *t, int most);
 extern Rows TrainRowsThin(RawTable *t, const Rows *from, int most);
 extern void TrainDivide(RawTable *t, const Rows *from, double share, int seed, int salt, Rows *earlier, Rows *later);
-extern int TrainPositives(const RawTable *t, const Rows *r);
+extern int	TrainPositives(const RawTable *t, const Rows *r);
 extern void TrainPrepare(Training *g);
 extern void TrainSetBins(Training *g, int bins, const Rows *rows);
 extern LogitProblem TrainEncode(Training *g, const Rows *rows);

@@ -32,13 +32,13 @@ static struct
 	int			(*save) (Handle booster, const char *config, uint64 *len, const char **out);
 	int			(*free) (Handle booster);
 	const char *(*last_error) (void);
-} lib;
+}			lib;
 
 static const struct
 {
 	const char *name;
 	void	   *at;
-} symbols[] = {
+}			symbols[] = {
 	{"XGDMatrixCreateFromMat_omp", &lib.matrix_create},
 	{"XGDMatrixSetFloatInfo", &lib.matrix_set},
 	{"XGDMatrixFree", &lib.matrix_free},

@@ -25,8 +25,10 @@ extern bool RuleBoolean(const JsonDoc *doc, const json_t *json, const char *path
 
 /* sequence.c */
 extern void CompileSequence(RuleCompiler *c, const json_t *json);
+
 /* The slot of a value that chains are to remember */
 extern int	SequenceRemember(RuleCompiler *c, int step, bool first, FieldRef *field, const char *path);
+
 /* The step of that name among the first n; -1: none */
 extern int	SequenceStepNamed(const Sequence *q, int n, const char *name, size_t len);
 

@@ -46,7 +46,7 @@ extern const char *MomentRuleName(const MomentRule *rule);
 extern int	MomentRuleVersion(const MomentRule *rule);
 extern const char *MomentRulePlaybook(const MomentRule *rule);	/* NULL: none */
 extern bool MomentRuleTimed(const MomentRule *rule);	/* has timeouts */
-extern void MomentRuleIndex(const MomentRule *rule, PredicateIndex *index, int id);	/* add what it looks at */
+extern void MomentRuleIndex(const MomentRule *rule, PredicateIndex *index, int id); /* add what it looks at */
 
 /*
  * What an event is to a rule: 0 if it does not concern it at all. Only events that do are stepped.
@@ -68,14 +68,19 @@ extern MomentRoles MomentRuleRoles(const MomentRule *rule, const Event *e);
 typedef struct PatternState PatternState;
 
 extern PatternState *PatternNew(const MomentRule *rule);
+
 /* Step over one event that concerns the rule; true if it completes a moment (*hit filled, evidence palloc'd). */
 extern bool PatternStep(const MomentRule *rule, PatternState *state, const Event *e, MomentRoles roles, MomentHit *hit);
+
 /* The next timeout that is due before that instant: true if it is a moment. Call until false. */
 extern bool PatternTimeout(const MomentRule *rule, PatternState *state, TimestampTz before, MomentHit *hit);
+
 /* When the next timeout is due; DT_NOEND: none */
 extern TimestampTz PatternDue(const MomentRule *rule, const PatternState *state);
+
 /* Where the state stands: the last event or timeout; false if none */
 extern bool PatternFrontier(const PatternState *state, TimestampTz *at, pg_uuid_t *id);
+
 /* Times that the cap left something out since the state was read or made */
 extern int	PatternCapped(const PatternState *state);
 
@@ -85,7 +90,7 @@ extern int	PatternCapped(const PatternState *state);
  * nothing fires, then PatternFired() says that it did.
  */
 extern bool PatternRetains(const MomentRule *rule);
-extern bool PatternDisarms(const MomentRule *rule);	/* what follows a moment depends on all events since */
+extern bool PatternDisarms(const MomentRule *rule); /* what follows a moment depends on all events since */
 extern int64 PatternHorizon(const MomentRule *rule);	/* microseconds back that events can still matter, but for the last moment */
 extern void PatternMute(PatternState *state, bool mute);
 extern void PatternSeen(PatternState *state, TimestampTz at, const pg_uuid_t *id);

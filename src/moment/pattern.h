@@ -91,7 +91,7 @@ typedef struct StoredState
 
 #define STORED_HEADER	20
 
-extern StoredState *StoredStates(bytea *value, int *n);	/* palloc'd; ERROR if the value is damaged. It is not toasted */
+extern StoredState *StoredStates(bytea *value, int *n); /* palloc'd; ERROR if the value is damaged. It is not toasted */
 
 /* window.c: measures and streaks. Step sets *holds: all measures hold; returns whether the event added to one. */
 extern bool WindowsStep(const MomentRule *rule, PatternState *state, const Event *e, bool *holds);

@@ -179,7 +179,7 @@ ResolveName(void *arg, const char *name)
 		if (strcmp(name, fixed[i]) == 0)
 		{
 			bool		has = i == SLOT_COUNT || i == SLOT_SPAN || (rule->pattern == PATTERN_STREAK && (i == SLOT_DAYS ||
-																									(i == SLOT_SUM && rule->streak.need == DAY_SUM)));
+																										(i == SLOT_SUM && rule->streak.need == DAY_SUM)));
 
 			for (int m = 0; m < rule->nmeasures; m++)
 				has |= (i == SLOT_SUM && rule->measures[m].kind == MEASURE_SUM) ||

@@ -162,7 +162,7 @@ ScalarPasses(const Condition *leaf, const JsonbValue *value)
 				break;
 			case jbvNumeric:
 				if (OrderPasses(leaf->test, DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(value->val.numeric),
-																			   want->number))))
+																			  want->number))))
 					return true;
 				break;
 			default:

@@ -179,7 +179,7 @@ NewLeaf(Compiler *c, const Target *target, Test test, const char *path)
 	Condition  *leaf = NewCondition(c, COND_LEAF, path);
 
 	leaf->target = *target;
-	leaf->cost = target->felt ? FIELD_BODY + 1 : target->field;	/* who asks how a body feels reads it all */
+	leaf->cost = target->felt ? FIELD_BODY + 1 : target->field; /* who asks how a body feels reads it all */
 	leaf->test = test;
 	return leaf;
 }

@@ -18,10 +18,10 @@
 #include "postgres.h"
 
 #define STAGE_MAX_STAGES	16
-#define STAGE_MAX_SYMBOLS	256		/* that a model tells apart; the last of them is all others */
+#define STAGE_MAX_SYMBOLS	256 /* that a model tells apart; the last of them is all others */
 #define STAGE_MAX_PAIRS		4096	/* successions of symbols that a model knows */
-#define STAGE_WAITS			12		/* classes of the time between symbols */
-#define STAGE_POWERS		42		/* exp(Q 2^k ms) for k below this: up to 139 years */
+#define STAGE_WAITS			12	/* classes of the time between symbols */
+#define STAGE_POWERS		42	/* exp(Q 2^k ms) for k below this: up to 139 years */
 #define STAGE_MAX_CASE		10000	/* symbols of a case that are learned from */
 
 typedef enum StageKind
@@ -65,7 +65,7 @@ typedef struct StageFilter
 	int64		at;				/* when it was, microseconds */
 } StageFilter;
 
-extern void StageModelMake(StageModel *m, StageKind kind, int stages, int symbols, int npairs);	/* palloc'd, all zero */
+extern void StageModelMake(StageModel *m, StageKind kind, int stages, int symbols, int npairs); /* palloc'd, all zero */
 extern bool StageModelOpen(StageModel *m, void *stored, size_t size);	/* false: damaged. stored must be aligned, and stay */
 extern void StageSetGenerator(StageModel *m, const double *q);	/* [S][S], per millisecond */
 

@@ -31,7 +31,7 @@ Load(StoredStages *m, const char *pipeline, const pg_uuid_t *id)
 {
 	static SqlPlan read = {"SELECT version, stages, symbols, parameters FROM revops.stage_model WHERE version_id = $1", 1, {UUIDOID}};
 	Datum		arg = UUIDPGetDatum(id);
-	HASHCTL		ctl = {.keysize = STAGE_MAX_NAME + 1,.entrysize = sizeof(SymbolEntry)};
+	HASHCTL		ctl = {.keysize = STAGE_MAX_NAME + 1, .entrysize = sizeof(SymbolEntry)};
 	MemoryContext old;
 	HeapTuple	tup;
 	TupleDesc	desc;

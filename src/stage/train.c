@@ -218,7 +218,7 @@ static int32
 NameOf(Cases *c, const char *symbol, int count)
 {
 	char		key[STAGE_MAX_NAME + 1] = {0};
-	SymbolName	   *entry;
+	SymbolName *entry;
 	bool		found;
 
 	if (strlen(symbol) > STAGE_MAX_NAME || c->nnames >= MAX_DISTINCT)
@@ -273,7 +273,7 @@ static void
 GatherCases(Cases *c, const char *query, const Definition *d)
 {
 	MemoryContext context = CurrentMemoryContext;
-	HASHCTL		ctl = {.keysize = STAGE_MAX_NAME + 1,.entrysize = sizeof(SymbolName),.hcxt = context};
+	HASHCTL		ctl = {.keysize = STAGE_MAX_NAME + 1, .entrysize = sizeof(SymbolName), .hcxt = context};
 	char	   *sql = psprintf("SELECT q.\"case\"::pg_catalog.text COLLATE pg_catalog.\"C\", q.at::pg_catalog.timestamptz, q.symbol::pg_catalog.text, q.stage::pg_catalog.text,"
 							   " pg_catalog.row_number() OVER () FROM (%s\n) q ORDER BY 1, 2, 5", query);
 	SPIPlanPtr	plan;
@@ -379,11 +379,11 @@ NameHints(Cases *c, const Definition *d)
 static char **
 NumberSymbols(Cases *c, int *n)
 {
-	SymbolName	  **order = palloc(Max(c->nnames, 1) * sizeof(SymbolName *));
+	SymbolName **order = palloc(Max(c->nnames, 1) * sizeof(SymbolName *));
 	int16	   *number = palloc((MAX_DISTINCT + 1) * sizeof(int16));
 	char	  **names;
 	HASH_SEQ_STATUS seq;
-	SymbolName	   *entry;
+	SymbolName *entry;
 	int			k = 0;
 
 	hash_seq_init(&seq, c->names);

@@ -112,7 +112,7 @@ Quarantine(Pass *pass, const Event *e, const ErrorData *error)
 	SqlRun(&put, v, null);
 	if (pass->consumed->failed == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(pg_uuid_t),.entrysize = sizeof(pg_uuid_t),.hcxt = CurrentMemoryContext};
+		HASHCTL		ctl = {.keysize = sizeof(pg_uuid_t), .entrysize = sizeof(pg_uuid_t), .hcxt = CurrentMemoryContext};
 
 		pass->consumed->failed = hash_create("revops failed events", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}

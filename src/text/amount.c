@@ -166,7 +166,7 @@ PartOfScale(const Letters *t, int at, double *value, int *end)
 	}			parts[] = {
 		{"half a ", 0.5}, {"half-a-", 0.5}, {"a quarter of a ", 0.25}, {"a quarter ", 0.25},
 		{"three quarters of a ", 0.75}, {"a couple of ", 2}, {"a couple ", 2}, {"couple of ", 2}, {"couple ", 2}
-	}, scales[] = {
+	},			scales[] = {
 		{"million", 1e6}, {"mil", 1e6}, {"billion", 1e9}, {"hundred thousand", 1e5}, {"hundred grand", 1e5}
 	};
 	int			i;
@@ -259,7 +259,7 @@ CurrencyAt(const Letters *t, int at, bool before, int *end)
 	}			codes[] = {
 		{"us$", "USD"}, {"usd", "USD"}, {"rmb", "CNY"}, {"cny", "CNY"}, {"eur", "EUR"}, {"gbp", "GBP"}, {"hkd", "HKD"}, {"jpy", "JPY"}, {"sgd", "SGD"},
 		{"$", "USD"}
-	}, after[] = {
+	},			after[] = {
 		{"dollars", "USD"}, {"dollar", "USD"}, {"bucks", "USD"}, {"euros", "EUR"}, {"euro", "EUR"}, {"pounds", "GBP"}, {"yuan", "CNY"}, {"kuai", "CNY"}
 	};
 	static const struct

@@ -91,7 +91,7 @@ Emit(Reader *r, Operation operation, uint32 x, int y)
 		r->failed = true;
 		r->n--;
 	}
-	code[r->n] = (Instruction) {.x = x,.y = (uint16) y,.operation = operation};
+	code[r->n] = (Instruction) {.x = x, .y = (uint16) y, .operation = operation};
 	return r->n++;
 }
 
@@ -473,7 +473,7 @@ ReadAlternatives(Reader *r)
 			break;
 		}
 		jumps[njumps++] = Emit(r, OP_JUMP, 0, 0);
-		code[split] = (Instruction) {.x = split + 1,.y = (uint16) r->n,.operation = OP_SPLIT};
+		code[split] = (Instruction) {.x = split + 1, .y = (uint16) r->n, .operation = OP_SPLIT};
 		split = Emit(r, OP_JUMP, r->n + 1, 0);
 	}
 	for (int i = 0; i < njumps; i++)

@@ -56,29 +56,29 @@ typedef struct CueGroup
 
 static const CueGroup cues[] = {
 	{CUE_BUDGET, "预算,经费,拨款,拨了,专项资金,资金,投入,批了,批下来,额度,盘子,控制在,不超过,最多出,最多能出,能出,打算花,准备花,愿意花,计划花,花个,投个,投资额,封顶,上限,可用资金,"
-		"budget*,allocat*,earmark*,set aside,spend,spending,invest up to,capped at,cap of,at most,no more than,up to,funding,funds,approved,afford,ceiling of,willing to pay,can pay,put aside,we have about,we have around"},
+	"budget*,allocat*,earmark*,set aside,spend,spending,invest up to,capped at,cap of,at most,no more than,up to,funding,funds,approved,afford,ceiling of,willing to pay,can pay,put aside,we have about,we have around"},
 	{CUE_PRICE, "报价,价格,售价,单价,标价,开价,要价,原价,收费,卖,房价,发票,开票,付款,付了,已付,欠,尾款,首付,定金,押金,订金,回款,货款,营收,收入,营业额,销售额,产值,利润,年薪,月薪,工资,薪水,罚款,违约金,退款,运费,优惠,便宜,打折,"
 		"减免,省了,节省,赔,奖金,合同额,合同金额,市值,估值,融资,注册资本,贵,"
 		"quote*,price*,pricing,invoice*,paid,payment*,owe*,owed,refund*,deposit*,revenue*,turnover,salary,salaries,profit*,penalty,fine of,fee,fees,shipping,discount*,off the,save,saves,saved,savings,cheaper,costs us,valuation,raised,"
-		"worth of,list at,charged,bill,billed,bonus,arr,mrr,market cap,expensive"},
+	"worth of,list at,charged,bill,billed,bonus,arr,mrr,market cap,expensive"},
 	{CUE_NUMBER, "订单号,单号,订单,编号,电话,手机,手机号,热线,座机,传真,工号,合同号,发票号,账号,帐号,卡号,身份证,邮编,qq,微信,微信号,运单,快递单,工单,版本,型号,房间,会议号,密码,验证码,税号,"
-		"order number,order no,order,po,ticket,case number,ref,reference,phone,tel,call me at,call me on,mobile,fax,ext,extension,invoice number,invoice no,account number,serial,sku,part number,part no,zip,passcode,meeting id,pin,version,model,room,code,id"},
+	"order number,order no,order,po,ticket,case number,ref,reference,phone,tel,call me at,call me on,mobile,fax,ext,extension,invoice number,invoice no,account number,serial,sku,part number,part no,zip,passcode,meeting id,pin,version,model,room,code,id"},
 	{CUE_PLAN, "上线,采购,立项,招标,投标,开标,签约,签合同,签下,签,下单,订货,落地,实施,部署,启用,投产,投入使用,交付,交货,到货,验收,切换,定下来,定标,定,决定,决策,买,购买,启动,开工,完成,搞定,拿下,敲定,选型,替换,更换,续约,续费,到期,需要,要用,用上,截止,最晚,最迟,计划,"
 		"目标,时间表,排期,推进,开业,"
 		"go live,going live,go-live,went live,purchase*,buy,buying,procure*,sign,signed,signing,contract,order by,place the order,decide*,decision,deciding,launch*,roll out,rollout,rolling out,implement*,deploy*,deliver*,install*,kick off,kickoff,start,starting,begin,in place,"
-		"up and running,ready by,need it,need this,need to,needs to,must,deadline,timeline,target*,plan,plans,planning,finish*,complete*,wrap up,close,closed,migrate*,migration,renew*,expires,expire,choose,pick a vendor,select*,hope to,aim*,want to,live by,live in"},
+	"up and running,ready by,need it,need this,need to,needs to,must,deadline,timeline,target*,plan,plans,planning,finish*,complete*,wrap up,close,closed,migrate*,migration,renew*,expires,expire,choose,pick a vendor,select*,hope to,aim*,want to,live by,live in"},
 	{CUE_MEET, "开会,会议,见面,拜访,来访,电话会,通话,聊,约,演示,参观,出差,请假,休假,放假,吃饭,回复,答复,联系,发您,发给,沟通,碰头,面谈,培训,到公司,过来,生日,"
-		"meet,meeting*,call,calls,demo,demos,chat,lunch,dinner,coffee,visit*,webinar,catch up,talk,speak,vacation,holiday,out of office,ooo,pto,reply,get back to,follow up,send you,sync,conference,training,birthday"},
+	"meet,meeting*,call,calls,demo,demos,chat,lunch,dinner,coffee,visit*,webinar,catch up,talk,speak,vacation,holiday,out of office,ooo,pto,reply,get back to,follow up,send you,sync,conference,training,birthday"},
 	{CUE_DECIDE, "拍板,说了算,说的算,做主,作主,拿主意,定夺,决策人,最终决定,最后决定,做决定,下决定,来决定,决定权,话语权,点头,签字才,签字后,最终审批,最后审批,一支笔,终审,批准才,同意才,拍的板,"
 		"final say,last word,sign off,signs off,sign-off,sign it off,signing off,decision maker,decision-maker,makes the decision,makes the decisions,makes the call,makes the final,make the decision,makes all,final decision,final approval,final call,calls the shots,"
 		"holds the budget,controls the budget,owns the budget,decides,has to approve,must approve,needs to approve,will approve,approves,gives the green light,green light from,economic buyer,decision lies with,decision rests with,decision is made by,decided by,has to sign,must sign,needs to sign,"
-		"signature of,signature from,approval of,approval from,approval by,approved by,blessing,pulls the trigger"},
+	"signature of,signature from,approval of,approval from,approval by,approved by,blessing,pulls the trigger"},
 	{CUE_MAY_DECIDE, "决定,审批,批准,签字,签批,过目,同意,负责采购,负责选型,负责这个项目,牵头,负责人是,汇报,"
-		"is in charge,in charge of,responsible for,up to our,up to the,lies with,rests with,leads the evaluation,leading the evaluation,runs procurement,is leading"},
+	"is in charge,in charge of,responsible for,up to our,up to the,lies with,rests with,leads the evaluation,leading the evaluation,runs procurement,is leading"},
 	{CUE_COMPARE, "对比,比较,相比,比你们,跟你们比,和你们比,也在看,在看,也在谈,在谈,也联系了,报的,用的是,在用,目前用,现在用,用过,换掉,替换,考察,试用,测试,方案,竞品,倾向,更喜欢,还有一家,另一家,别家,找了,约了,来过,推荐,"
-		"compar*,versus,vs,than,also talking to,talking to,talking with,looking at,evaluat*,considering,shortlist*,offer from,offered,proposal from,currently use,currently using,using,we use,replace,replacing,switch*,incumbent,alternative,pilot*,trial*,demo from,against,prefer*,between,competitor,instead of,contract with"},
+	"compar*,versus,vs,than,also talking to,talking to,talking with,looking at,evaluat*,considering,shortlist*,offer from,offered,proposal from,currently use,currently using,using,we use,replace,replacing,switch*,incumbent,alternative,pilot*,trial*,demo from,against,prefer*,between,competitor,instead of,contract with"},
 	{CUE_NOT, "不是,没有,并非,不用,不需要,无需,不归,不管,不负责,不由,做不了主,拍不了板,定不了,说了不算,不能决定,不会,不考虑,排除,没考虑,还没,不到,无,没,不,没人,谁都,"
-		"not,n't,isn't,doesn't,don't,won't,no,never,nobody,without,can't,cannot,ruled out,rule out,no longer,neither,nor,no need"},
+	"not,n't,isn't,doesn't,don't,won't,no,never,nobody,without,can't,cannot,ruled out,rule out,no longer,neither,nor,no need"},
 	{CUE_ASK, "谁,哪位,哪个,什么时候,何时,多少,吗,呢,是否,who,whose,when,whether,how much,what is your,what's your,do you have"},
 	{CUE_PAST, "去年,上次,当时,以前,曾经,曾,之前的,过去,历史,旧,was,were,had,ago,previous,previously,last time,used to,back then,former,formerly"},
 	{TOKEN_TITLE, "总,董,工,总监,经理,主任,部长,处长,局长,科长,院长,校长,厂长,所长,行长,老师,博士,教授,书记,市长,副总,总经理,董事长,总裁,主管,女士,先生,老板"},
@@ -89,10 +89,10 @@ static const CueGroup cues[] = {
 		"head of marketing,head of data,head of product,it director,it manager,finance director,sales director,procurement director,purchasing manager,procurement manager,operations manager,operations director,plant manager,project manager,"
 		"vp of engineering,vp of sales,vp of operations,vp of finance,vp of product,vp of marketing,vp of it,vp engineering,vp sales,vp operations,vp finance,director of engineering,director of it,director of operations,director of procurement,director of finance,director of sales,"
 		"the board,board of directors,steering committee,buying committee,investment committee,committee,procurement,procurement team,purchasing,purchasing department,finance team,finance department,legal team,legal,my boss,our boss,the boss,my manager,our manager,treasurer,controller,comptroller,superintendent,dean,principal,partner,managing partner,"
-		"chief financial officer,chief executive officer,chief technology officer,chief information officer,chief operating officer,headquarters,hq"},
+	"chief financial officer,chief executive officer,chief technology officer,chief information officer,chief operating officer,headquarters,hq"},
 	{CUE_PLAIN, "高层,公司,方案,方面,任何,安排,时候,成本,金额,马上,马总部,项目,应该,单位,计划,程序,常规,明天,明年,经常,白天,黄金,严重,严格,何时,何况,高级,高效,高度,万一,万分,千万,成功,成为,成立,常常,时间,时机,向来,方便,方式,方向,"
 		"余额,付款,包括,包含,石油,金融,周期,周末,周一,周二,周三,周四,周五,于是,关于,由于,对于,都是,总是,总之,总共,总体,总价,总部,总额,汇总,工作,工程,工厂,工具,施工,员工,加工,手工,人工,完工,开工,董事,古董,和您,和你,和我,许可,许多,连接,连续,"
-		"任务,任意,管理,管控,单独,单价,路线,路径,江苏,江西,计算,计价,毛利,安全,安装,齐全,强调,白名单,钱的,华东,华南,华北,华为,双方,文件,终于,左右,古代,党委会,may be,order of,in order to,march on,made up,first of all,second opinion,in total,in general,in addition,in fact,in case,in line,in touch"},
+	"任务,任意,管理,管控,单独,单价,路线,路径,江苏,江西,计算,计价,毛利,安全,安装,齐全,强调,白名单,钱的,华东,华南,华北,华为,双方,文件,终于,左右,古代,党委会,may be,order of,in order to,march on,made up,first of all,second opinion,in total,in general,in addition,in fact,in case,in line,in touch"},
 };
 
 static const char *const surnames = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦傅方白邹孟熊秦邱江尹薛阎段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤欧阳";
@@ -106,7 +106,7 @@ static const char *const amount_begins = "零〇一二两三四五六七八九�
 #define BEGINS_NAME		4
 
 static Trie *cue_trie = NULL;
-static uint8 *begins = NULL;		/* by character, of those below 0x10000 */
+static uint8 *begins = NULL;	/* by character, of those below 0x10000 */
 
 static void
 MarkBegins(uint8 *table, const char *utf8, int what)
@@ -374,7 +374,7 @@ Asked(const Walk *s, const Token *a)
 static void
 Put(Extracted *values, int *n, ExtractKind field, double confidence, int from, int to)
 {
-	Extracted *v = &values[(*n)++];
+	Extracted  *v = &values[(*n)++];
 
 	memset(v, 0, sizeof(Extracted));
 	v->field = field;

@@ -57,7 +57,7 @@ typedef enum ExtractKind
 
 typedef struct Extracted
 {
-	ExtractKind	field;
+	ExtractKind field;
 	double		confidence;
 	int			from;			/* the words that say it */
 	int			to;

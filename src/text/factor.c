@@ -429,7 +429,11 @@ PatternFactors(const char *folded, bool border, FactorSet *sets)
 	Alternatives(&r, all);
 	if (r.p < r.end || !Rarest(all, border, rarest))
 		return 0;
-	/* words are looked for first, so parts of words are found after them only; and a second set costs more than it saves where one is rare */
+
+	/*
+	 * words are looked for first, so parts of words are found after them only; and a second set costs more than it saves where one is
+	 * rare
+	 */
 	if (rarest->frequency > RARE && !all->finite && all->nsets == 2 && all->sets[0].words >= all->sets[1].words && Max(all->sets[0].frequency, all->sets[1].frequency) < HUGE_VAL)
 	{
 		PackSet(&all->sets[0], border, &sets[0]);

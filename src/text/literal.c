@@ -337,7 +337,7 @@ MakeTable(Table *table, int kind, const Literal *literals, const uint8 *kind_of,
 			at = texts;
 			texts += l->text.len;
 		}
-		*e = (Entry) {.key = chosen[i].key,.text = at,.id = l->id,.len = l->text.len,.offset = chosen[i].offset,.border = l->border};
+		*e = (Entry) {.key = chosen[i].key, .text = at, .id = l->id, .len = l->text.len, .offset = chosen[i].offset, .border = l->border};
 		last = l;
 	}
 	pfree(rank);

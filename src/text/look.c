@@ -127,7 +127,10 @@ AddPart(TextScan *scan, Factored *f, int index, int from, int to)
 {
 	const int  *places = scan->places;
 
-	/* the factor's first character may be any of a run of spaces, and its last one too: it begins within [first, from], and ends at `to` or later */
+	/*
+	 * the factor's first character may be any of a run of spaces, and its last one too: it begins within [first, from], and ends at `to`
+	 * or later
+	 */
 	int			first = places != NULL ? places[from] : from;
 
 	if (places != NULL)

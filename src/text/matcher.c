@@ -215,7 +215,7 @@ PlaceRegex(Matcher *m, LiteralList *list, const char *folded, int expression)
 	{
 		Factored   *f = &m->factored[m->nfactored++];
 
-		*f = (Factored) {.database = -1,.expression = expression,.nsets = nsets};
+		*f = (Factored) {.database = -1, .expression = expression, .nsets = nsets};
 		if (e->automaton != NULL)
 		{
 			f->width = AutomatonWidth(e->automaton);

@@ -297,7 +297,7 @@ OneTongue(const char *utf8, int len, Tongue tongue)
 	{
 		int			k = Utf8Length(p, end);
 		bool		other = k == 1 ? tongue == TONGUE_ZH && IsWordLetter((unsigned char) *p | 0x20) && !IsDigit((unsigned char) *p) :
-		tongue == TONGUE_EN && k >= 3 && IsHan(utf8_to_unicode((const unsigned char *) p));
+			tongue == TONGUE_EN && k >= 3 && IsHan(utf8_to_unicode((const unsigned char *) p));
 
 		if (other)
 			memset(to + (p - utf8), ' ', k);

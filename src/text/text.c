@@ -723,7 +723,7 @@ TextEvents(EventList *list, int *next, Size max_bytes, int lane, int lanes)
 			e->nintents = Hear(p, e, &e->intents);
 			*h = (Heard) {hash, p->no, e};
 		}
-		e->read = true;				/* not where it failed: it fails again when it is applied */
+		e->read = true;			/* not where it failed: it fails again when it is applied */
 	}
 	pfree(heard);
 }

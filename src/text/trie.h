@@ -11,7 +11,7 @@
 
 /* Of a text, the characters that sentiment and fields are looked for in */
 #define LETTERS_MAX		20000
-#define LETTERS_AHEAD	8			/* zeros behind it, so that a look at what follows needs no bound */
+#define LETTERS_AHEAD	8		/* zeros behind it, so that a look at what follows needs no bound */
 
 /* A text: folded characters, each at the place of its own in the original; zeros follow the last */
 typedef struct Letters

@@ -77,7 +77,7 @@ Duration(const char *text, int len, int position, int64 *usecs)
 static int64
 CountAll(const SequencePattern *pattern, const BufferRow *rows, int n)
 {
-	static bool ends[ANALYSIS_MAX_ITEMS][MAX_ROWS];	/* the items up to i can be taken so that i takes row r */
+	static bool ends[ANALYSIS_MAX_ITEMS][MAX_ROWS]; /* the items up to i can be taken so that i takes row r */
 	int64		count = 0;
 	int			from = 0;
 

@@ -8,7 +8,7 @@
 #include "standins.h"
 
 extern void Fail(const char *what);
-extern void Seed(const char *name, char mode, int second, const void *data, Size size);	/* second < 0: none */
+extern void Seed(const char *name, char mode, int second, const void *data, Size size); /* second < 0: none */
 
 extern void MomentTargetInit(void);
 extern void SeedMoments(void);

@@ -154,6 +154,7 @@ static EventBuffer *
 Received(const char *data, Size size)
 {
 	StringInfoData in = {unconstify(char *, data), (int) size, (int) size, 0};
+
 	LOCAL_FCINFO(fcinfo, 1);
 
 	memset(fcinfo, 0, SizeForFunctionCallInfo(1));

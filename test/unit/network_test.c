@@ -11,13 +11,29 @@
 #undef printf
 
 /* what the room takes from the server */
-void	   *palloc(Size size) { return malloc(size); }
-void		pfree(void *p) { free(p); }
-void	   *MemoryContextAllocHuge(MemoryContext context, Size size) { return malloc(size); }
+void *
+palloc(Size size)
+{
+	return malloc(size);
+}
+void
+pfree(void *p)
+{
+	free(p);
+}
+void *
+MemoryContextAllocHuge(MemoryContext context, Size size)
+{
+	return malloc(size);
+}
 MemoryContext CurrentMemoryContext = NULL;
 volatile sig_atomic_t InterruptPending = 0;
-void		ProcessInterrupts(void) { }
-void		pg_prng_seed(pg_prng_state *state, uint64 seed) { state->s0 = seed | 1; }
+void
+ProcessInterrupts(void) {}
+void		pg_prng_seed(pg_prng_state *state, uint64 seed)
+{
+	state->s0 = seed | 1;
+}
 uint64
 pg_prng_uint64(pg_prng_state *state)
 {
@@ -27,7 +43,11 @@ pg_prng_uint64(pg_prng_state *state)
 	z = (z ^ (z >> 27)) * UINT64CONST(0x94D049BB133111EB);
 	return z ^ (z >> 31);
 }
-uint64		pg_prng_uint64_range(pg_prng_state *state, uint64 lo, uint64 hi) { return lo + pg_prng_uint64(state) % (hi - lo + 1); }
+uint64
+pg_prng_uint64_range(pg_prng_state *state, uint64 lo, uint64 hi)
+{
+	return lo + pg_prng_uint64(state) % (hi - lo + 1);
+}
 
 #define MAX_FEATURES	12
 #define MAX_OUTPUTS		40

@@ -10,9 +10,21 @@
 #undef printf
 
 /* what the room takes from the server */
-void	   *palloc(Size size) { return malloc(size); }
-void	   *palloc0(Size size) { return calloc(1, size); }
-void		pfree(void *p) { free(p); }
+void *
+palloc(Size size)
+{
+	return malloc(size);
+}
+void *
+palloc0(Size size)
+{
+	return calloc(1, size);
+}
+void
+pfree(void *p)
+{
+	free(p);
+}
 
 #define MAX_N	6
 
