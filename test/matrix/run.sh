@@ -51,7 +51,7 @@ for suite in $suites; do
 		mount -t proc proc "$1/proc"
 		mount --rbind /dev "$1/dev"
 		mount -t tmpfs tmpfs "$1/dev/shm"
-		exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp REVOPS_FUZZ=0 REVOPS_SEED="$2" bash /src/test/check.sh' \
+		exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp REVOPS_FUZZ=0 REVOPS_CRASHES=6 REVOPS_SEED="$2" bash /src/test/check.sh' \
 		- "$rootfs" "${REVOPS_SEED:-}" 2>&1 | tee "$base/$suite.out" || rc=$?
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$base/$suite.out" | tail -1) || true
 	[ $rc = 0 ] || ok=0
