@@ -1,68 +1,23 @@
 /*
  * automaton.c
- *	  Regular expressions by a nondeterministic automaton that is simulated, without backtracking.
+ *	  Regular expressions as nondeterministic automata, which simulate.c looks with.
  *
  * A text that has a factor of an expression is looked through for this one alone, a few dozen characters around the factor: too few for what a scan by the library
- * costs before it begins. The automaton is Thompson's (CACM 11, 1968), and the simulation keeps, for each state that is reached, the
- * leftmost start that leads to it (Pike's, as told in R. Cox, "Regular Expression Matching: the Virtual Machine Approach", 2009): threads are kept in
- * the order of their starts, so the first that reaches a state is the leftmost.
- *
- * Each state knows by which characters a match may go on from it, so alternatives that the next character rules out are never entered.
+ * costs before it begins. The automaton is Thompson's (CACM 11, 1968).
  *
  * What is understood is the plain part of the library's syntax. Anything else is left to the library: no expression means something else here than it does
- * there. Characters are code points; bytes that are no UTF-8 match nothing, and nothing begins behind one.
+ * there.
  */
-#include "text/automaton.h"
+#include "text/instruction.h"
 
 #include "miscadmin.h"
 #include "text/fold.h"
-#include "text/literal.h"
-#include "text/pattern.h"
 #include "utils/memutils.h"
 
-#define MAX_INSTRUCTIONS	(6 * TEXT_MAX_STATES)
 #define MAX_CLASSES		TEXT_MAX_PATTERN
 #define MAX_RANGES		64		/* of characters beyond ASCII in a class */
 #define MAX_DEPTH		50
-#define NO_CHARACTER	PG_UINT32_MAX	/* the end, or no UTF-8 */
 #define NO_BOUND		TEXT_MAX_BODY
-
-typedef enum Operation
-{
-	OP_CHARACTER,
-	OP_CLASS,
-	OP_SPLIT,					/* go on at x, or at y */
-	OP_JUMP,					/* go on at x */
-	OP_MATCH
-} Operation;
-
-/* Characters: those of ASCII as bits */
-typedef struct Class
-{
-	uint64		ascii[2];
-	int			nranges;
-	uint32	   *ranges;			/* pairs, ascending */
-} Class;
-
-typedef struct Instruction
-{
-	uint64		first[2];		/* characters of ASCII that a match may go on with here */
-	uint32		x;				/* where to go on; or the character, or the class */
-	uint16		y;				/* of what takes a character: where to go on then */
-	uint8		operation;
-	bool		first_other;	/* or one beyond ASCII */
-	bool		matches;		/* a match may end here */
-} Instruction;
-
-struct Automaton
-{
-	bool		border;
-	int			width;
-	int			n;
-	int			first;
-	Instruction *code;
-	Class	   *classes;
-};
 
 /* ---------- reading the expression ---------- */
 
@@ -93,27 +48,6 @@ Emit(Reader *r, Operation operation, uint32 x, int y)
 	}
 	code[r->n] = (Instruction) {.x = x, .y = (uint16) y, .operation = operation};
 	return r->n++;
-}
-
-static uint32
-CharacterAt(const char *s, int len)
-{
-	const unsigned char *p = (const unsigned char *) s;
-	uint32		c;
-
-	switch (len)
-	{
-		case 1:
-			return p[0] < 0x80 ? p[0] : NO_CHARACTER;
-		case 2:
-			return (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
-		case 3:
-			c = (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-			return c >= 0x800 ? c : NO_CHARACTER;
-		default:
-			c = (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
-			return c >= 0x10000 && c < 0x110000 ? c : NO_CHARACTER;
-	}
 }
 
 /* The next character, which stands for itself */
@@ -372,13 +306,28 @@ ReadBounds(const char *p, int *least, int *most)
 		*most = p[1] == '}' ? -1 : atoi(p + 1);
 }
 
+/* Put a split before what was read last, which begins there, and leads nowhere but into itself and behind itself */
+static void
+InsertSplit(Reader *r, int begin)
+{
+	Emit(r, OP_SPLIT, 0, 0);
+	memmove(&code[begin + 1], &code[begin], (r->n - 1 - begin) * sizeof(Instruction));
+	for (int i = begin + 1; i < r->n; i++)
+	{
+		if (code[i].operation == OP_SPLIT || code[i].operation == OP_JUMP)
+			code[i].x++;
+		if (code[i].operation == OP_SPLIT)
+			code[i].y++;
+	}
+	code[begin] = (Instruction) {.x = begin + 1, .operation = OP_SPLIT};
+}
+
 /* One part with what repeats it. Returns the most bytes that it matches */
 static int
 ReadRepeated(Reader *r)
 {
 	const char *start = r->p;
 	int			begin = r->n;
-	int			nclasses = r->nclasses;
 	int			width = ReadOne(r);
 	const char *after = r->p + 1;
 	int			least = 1,
@@ -417,10 +366,13 @@ ReadRepeated(Reader *r)
 		r->failed = true;
 		return 0;
 	}
-	/* each copy is read anew */
-	r->n = begin;
-	r->nclasses = nclasses;
-	for (int i = 0; i < Max(Max(least, most), 1) && !r->failed; i++)
+	if (least == 0)
+	{
+		InsertSplit(r, begin);
+		splits[nsplits++] = begin;
+	}
+	/* each other copy is read anew, and stays: so what is read in all is bounded as the instructions are */
+	for (int i = 1; i < Max(least, most) && !r->failed; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (i >= least)
@@ -615,179 +567,4 @@ int
 AutomatonWidth(const Automaton *a)
 {
 	return a->width;
-}
-
-/* ---------- looking ---------- */
-
-typedef struct Thread
-{
-	int			at;				/* an instruction that takes a character */
-	int			start;
-} Thread;
-
-/* Of the automaton that is simulated; bounded, so kept for the next */
-static Thread threads[2][MAX_INSTRUCTIONS];
-static uint32 reached[MAX_INSTRUCTIONS];	/* the step that reached an instruction last */
-static uint32 steps = 0;
-
-static inline bool
-GoesOn(const Instruction *in, uint32 c)
-{
-	return c < 0x80 ? (in->first[c / 64] >> (c % 64) & 1) != 0 : in->first_other && c != NO_CHARACTER;
-}
-
-/* Does an instruction take this character, which is beyond ASCII? */
-static inline bool
-Takes(const Automaton *a, const Instruction *in, uint32 c)
-{
-	const Class *class;
-
-	if (in->operation == OP_CHARACTER)
-		return in->x == c;
-	class = &a->classes[in->x];
-	for (int i = 0; i < class->nranges; i++)
-		if (c >= class->ranges[2 * i] && c <= class->ranges[2 * i + 1])
-			return true;
-	return false;
-}
-
-/* Follow jumps and splits from an instruction to those that take the next character; returns the threads, *matches is set where a match ends */
-static inline int
-Follow(const Automaton *a, int from, int start, uint32 next, Thread *list, int n, bool *matches)
-{
-	int			stack[MAX_INSTRUCTIONS],
-				depth = 0;
-	int			at = from;
-
-	for (;;)
-	{
-		const Instruction *in = &a->code[at];
-		bool		goes_on = GoesOn(in, next);
-
-		if ((goes_on || in->matches) && reached[at] != steps)
-		{
-			reached[at] = steps;
-			if (in->operation == OP_SPLIT)
-			{
-				stack[depth++] = in->y;
-				at = in->x;
-				continue;
-			}
-			if (in->operation == OP_MATCH)
-				*matches = true;
-			else if (goes_on)
-				list[n++] = (Thread) {at, start};
-		}
-		if (depth == 0)
-			break;
-		at = stack[--depth];
-	}
-	return n;
-}
-
-/* The character at p, and its bytes */
-static inline uint32
-TakeAt(const char *p, const char *end, int *size)
-{
-	if ((unsigned char) *p < 0x80)
-	{
-		*size = 1;
-		return (unsigned char) *p;
-	}
-	*size = Utf8Length(p, end);
-	return CharacterAt(p, *size);
-}
-
-/* Does a character end here? */
-static inline bool
-EndsCharacter(const char *text, int at)
-{
-	if (at > 0 && (unsigned char) text[at - 1] < 0x80)
-		return true;
-	for (int k = 1; k <= 4 && k <= at; k++)
-		if (Utf8Length(text + at - k, text + at) == k && CharacterAt(text + at - k, k) != NO_CHARACTER)
-			return true;
-	return at == 0;
-}
-
-/* The next byte from `at` on that may begin a match */
-static int
-NextStart(const Automaton *a, const char *text, int at, int to)
-{
-	const Instruction *first = &a->code[a->first];
-
-	for (; at < to; at++)
-	{
-		unsigned char c = (unsigned char) text[at];
-
-		if (c < 0x80 ? (first->first[c / 64] >> (c % 64) & 1) != 0 && !(a->border && at > 0 && IsWord(text[at]) && IsWord(text[at - 1])) :
-			first->first_other && c >= 0xC0)
-			break;
-	}
-	return at;
-}
-
-void
-AutomatonFind(const Automaton *a, const char *text, int len, int from, int to, AutomatonFound found, void *arg)
-{
-	const char *end = text + len;
-	Thread	   *now = threads[0],
-			   *later = threads[1];
-	int			n = 0,
-				at = from,
-				size = 0;
-	uint32		c = NO_CHARACTER;
-	uint32		taken = 0;
-
-	/* the clock does not begin again on the way */
-	if (steps > PG_UINT32_MAX / 2)
-	{
-		memset(reached, 0, sizeof(reached));
-		steps = 0;
-	}
-	for (;;)
-	{
-		Thread	   *other = now;
-		int			start = -1,
-					m = 0,
-					next_at,
-					next_size;
-		uint32		next;
-		bool		matches = false;
-
-		if (n == 0)
-		{
-			at = NextStart(a, text, at, to);
-			if (at >= to)
-				break;
-			c = TakeAt(text + at, end, &size);
-			steps++;
-		}
-		if ((++taken & 0xFFFF) == 0)
-			CHECK_FOR_INTERRUPTS();
-		/* a match may begin here, to the right of all others */
-		if (GoesOn(&a->code[a->first], c) && !(a->border && at > 0 && IsWord(text[at]) && IsWord(text[at - 1])) && EndsCharacter(text, at))
-			n = Follow(a, a->first, at, c, now, n, &matches);
-		next_at = at + size;
-		next_size = 0;
-		next = next_at < to ? TakeAt(text + next_at, end, &next_size) : NO_CHARACTER;
-		steps++;
-		for (int i = 0; i < n; i++)
-		{
-			/* of ASCII no thread is kept that does not take it */
-			if (c >= 0x80 && !Takes(a, &a->code[now[i].at], c))
-				continue;
-			m = Follow(a, a->code[now[i].at].y, now[i].start, next, later, m, &matches);
-			if (matches && start < 0)
-				start = now[i].start;
-		}
-		if (next_at > to || (start >= 0 && !found(start, next_at, arg)))
-			break;
-		at = next_at;
-		size = next_size;
-		c = next;
-		n = m;
-		now = later;
-		later = other;
-	}
 }
