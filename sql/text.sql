@@ -152,6 +152,12 @@ UPDATE revops.intent_publication SET fingerprint = 'elsewhere', valid_to = valid
 SELECT found('A rebate?');
 TABLE kept;
 DROP VIEW kept;
+-- repeats that are nested deeply are read once each
+SELECT revops.put_intent('nested', jsonb_build_object('patterns', jsonb_build_array(jsonb_build_object('lang', 'en', 'regex',
+    'budget' || repeat('(?: x', 45) || repeat(')?', 45) || '[a-z ]{0,9}k'))));
+SELECT revops.publish_intents();
+SET revops.as_of = '2026-03-03 14:00+00';
+SELECT found('our budget x x x k');
 -- no patterns at all
 DELETE FROM revops.intent_pattern;
 SELECT revops.publish_intents() > 0 AS published;

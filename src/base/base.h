@@ -10,6 +10,8 @@
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
 #include "utils/uuid.h"
 
 #define REVOPS_EXTENSION	"pg_revops"
@@ -44,6 +46,10 @@ extern void ClockInit(void);
 /* clock.c: revops.as_of if it is set, otherwise the start of the statement */
 extern TimestampTz RevopsNow(void);
 
+/* clock.c: is it time to tell of progress again? *told: when that was last, or when the work began (NoticeStart()) */
+extern TimestampTz NoticeStart(void);
+extern bool NoticeDue(TimestampTz *told);
+
 /* clock.c: the interval that a setting's text gives; false: it is none. Throws nothing, as the hooks that check settings must not. */
 extern bool IntervalSetting(const char *text, Interval *interval);
 
@@ -68,6 +74,8 @@ extern bool LogDue(const char *kind, const ErrorData *error, int64 *unlogged);
 /* names.c: OIDs of our own objects, by name, InvalidOid where absent */
 extern bool ExtensionPresent(void);
 extern Oid	RevopsRelid(const char *table);
+extern Relation RevopsTableOpen(const char *table, LOCKMODE lock, Oid *primary_key);	/* ERROR where the table or its primary key is
+																						 * gone */
 extern Oid	RevopsTypeOid(const char *type);
 extern const char *SubjectKindName(SubjectKind kind);
 extern SubjectKind SubjectKindFromOid(Oid enumvalue);

@@ -10,6 +10,8 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#define NOTICE_EVERY	10000	/* ms */
+
 static char *as_of_string = NULL;
 static TimestampTz as_of = DT_NOEND;	/* DT_NOEND: not set */
 
@@ -131,6 +133,24 @@ TimestampTz
 RevopsNow(void)
 {
 	return as_of != DT_NOEND ? as_of : GetCurrentStatementStartTimestamp();
+}
+
+/* Of the machine's clock, since who moves the time must not hear of progress all the time or never */
+TimestampTz
+NoticeStart(void)
+{
+	return GetCurrentTimestamp();
+}
+
+bool
+NoticeDue(TimestampTz *told)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(*told, now, NOTICE_EVERY))
+		return false;
+	*told = now;
+	return true;
 }
 
 PG_FUNCTION_INFO_V1(revops_now);

@@ -30,6 +30,13 @@
 	index_beginscan(heap, index, snap, nkeys, 0)
 #endif
 
+/* 18 asks whether a deferrable key will do */
+#if PG_VERSION_NUM >= 180000
+#define REVOPS_PRIMARY_KEY(rel)	RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define REVOPS_PRIMARY_KEY(rel)	RelationGetPrimaryKeyIndex(rel)
+#endif
+
 /* 16 checks ownership of any object by one function */
 #if PG_VERSION_NUM >= 160000
 #define REVOPS_OWNS_RELATION(relid, role)	object_ownercheck(RelationRelationId, relid, role)

@@ -162,30 +162,15 @@ ColumnNamed(Relation rel, const char *column)
 void
 TableLookup(const char *table, const Str *keys, int n, const char *const *columns, int ncolumns, Str *values)
 {
-	Oid			relid = RevopsRelid(table);
 	Lookup		l = {.ncolumns = ncolumns, .keys = keys, .n = n, .values = values};
 	Oid			pkid;
 	Snapshot	snapshot;
 
 	Assert(ncolumns <= LOOKUP_MAX_COLUMNS);
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table revops.%s does not exist", table),
-				 errhint("Reinstall the extension pg_revops.")));
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+	l.rel = RevopsTableOpen(table, AccessShareLock, &pkid);
+	if (pg_class_aclcheck(RelationGetRelid(l.rel), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, table);
 	memset(values, 0, (size_t) n * ncolumns * sizeof(Str));
-	l.rel = table_open(relid, AccessShareLock);
-	pkid = RelationGetPrimaryKeyIndex(l.rel
-#if PG_VERSION_NUM >= 180000
-									  ,false	/* 18 asks whether a deferrable key will do */
-#endif
-		);
-	if (!OidIsValid(pkid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table revops.%s has lost its primary key", table)));
 	l.index = index_open(pkid, AccessShareLock);
 	l.key = l.index->rd_index->indkey.values[0];
 	for (int c = 0; c < ncolumns; c++)

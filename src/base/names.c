@@ -4,12 +4,14 @@
  */
 #include "base/base.h"
 
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 static const char *const kind_names[SUBJECT_KINDS] = {"person", "account", "opportunity", "rep"};
@@ -26,6 +28,26 @@ RevopsRelid(const char *table)
 	Oid			nsp = get_namespace_oid(REVOPS_SCHEMA, true);
 
 	return OidIsValid(nsp) ? get_relname_relid(table, nsp) : InvalidOid;
+}
+
+Relation
+RevopsTableOpen(const char *table, LOCKMODE lock, Oid *primary_key)
+{
+	Oid			relid = RevopsRelid(table);
+	Relation	rel;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table revops.%s does not exist", table),
+				 errhint("Reinstall the extension pg_revops.")));
+	rel = table_open(relid, lock);
+	*primary_key = REVOPS_PRIMARY_KEY(rel);
+	if (!OidIsValid(*primary_key))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table revops.%s has lost its primary key", table)));
+	return rel;
 }
 
 Oid

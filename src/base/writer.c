@@ -66,25 +66,10 @@ TableWriter *
 TableWriterOpen(const char *table)
 {
 	TableWriter *w = palloc0(sizeof(TableWriter));
-	Oid			relid = RevopsRelid(table);
 	Oid			pkid;
 
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table revops.%s does not exist", table),
-				 errhint("Reinstall the extension pg_revops.")));
 	w->context = CurrentMemoryContext;
-	w->rel = table_open(relid, RowExclusiveLock);
-	pkid = RelationGetPrimaryKeyIndex(w->rel
-#if PG_VERSION_NUM >= 180000
-									  ,false	/* 18 asks whether a deferrable key will do */
-#endif
-		);
-	if (!OidIsValid(pkid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table revops.%s has lost its primary key", table)));
+	w->rel = RevopsTableOpen(table, RowExclusiveLock, &pkid);
 	w->estate = CreateExecutorState();
 	InitRangeTable(w->estate, w->rel);
 	w->rri = makeNode(ResultRelInfo);

@@ -13,7 +13,6 @@
 #define EPOCHS_MOST		12
 #define EPOCHS_LEAST	4
 #define STEPS			240000	/* as many passes as come to this, within these bounds */
-#define NOTICE_EVERY	10000	/* ms */
 #define CACHE_LINE		64
 
 /* What the mean of the networks' scores may count beside the linear ones */
@@ -32,11 +31,9 @@ Tell(void *arg, int epoch)
 {
 	Progress   *p = arg;
 
-	if (!TimestampDifferenceExceeds(p->told, GetCurrentTimestamp(), NOTICE_EVERY))
-		return;
-	p->told = GetCurrentTimestamp();
-	ereport(NOTICE,
-			(errmsg("model \"%s\": network %d of %d has seen the examples %d times", p->model, p->network, p->networks, epoch)));
+	if (NoticeDue(&p->told))
+		ereport(NOTICE,
+				(errmsg("model \"%s\": network %d of %d has seen the examples %d times", p->model, p->network, p->networks, epoch)));
 }
 
 static int
@@ -89,7 +86,7 @@ CommitteeTrain(Examples *e, const char *model, const Dataset *data, const Vocabu
 	int			units = options->networks * options->hidden;
 	char	   *room;
 	float	   *score;
-	Progress	progress = {model, 0, options->networks, GetCurrentTimestamp()};
+	Progress	progress = {model, 0, options->networks, NoticeStart()};
 
 	LearnCharge(e, bytes);
 	net.width = NetworkWidth(net.outputs);

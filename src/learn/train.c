@@ -26,7 +26,6 @@
 
 #define HELD_OUT_LEAST	20		/* right answers are not estimated from fewer */
 #define CACHE_LINE		64
-#define NOTICE_EVERY	10000	/* ms */
 
 typedef struct Trained
 {
@@ -87,7 +86,7 @@ Solve(Examples *e, const char *model, const Dataset *data, const LearnOptions *o
 	size_t		na = (size_t) Max(data->n, 1) * LEARN_BLOCK;
 	SolverBlock block;
 	char	   *room;
-	TimestampTz told = GetCurrentTimestamp();
+	TimestampTz told = NoticeStart();
 
 	LearnCharge(e, (nw + na) * sizeof(float) + (size_t) data->nfeatures * stride);
 	room = MemoryContextAllocHuge(CurrentMemoryContext, nw * sizeof(float) + CACHE_LINE);
@@ -122,12 +121,9 @@ Solve(Examples *e, const char *model, const Dataset *data, const LearnOptions *o
 		t->epochs = Max(t->epochs, block.epochs);
 		t->objective += SolverObjective(data, &options->solver, &block);
 		Quantize(data, &block, stride, t);
-		if (TimestampDifferenceExceeds(told, GetCurrentTimestamp(), NOTICE_EVERY))
-		{
-			told = GetCurrentTimestamp();
+		if (NoticeDue(&told))
 			ereport(NOTICE,
 					(errmsg("model \"%s\": %d of %d labels are trained", model, block.first + block.n, data->nlabels)));
-		}
 	}
 	pfree(room);
 	pfree(block.alpha);

@@ -18,7 +18,6 @@
 #include "utils/tuplestore.h"
 
 #define FETCH_ROWS			5000
-#define NOTICE_EVERY_MS		5000
 
 /* The subject of an event e, with its person's row v and that row's identity k, as EventResolve() has it */
 static const char *const subject_sql[SUBJECT_KINDS] = {
@@ -148,7 +147,7 @@ Run(Backtest *b, TimestampTz since, TimestampTz until)
 	const char *subject = subject_sql[b->rule->per];
 	StringInfoData sql;
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "revops backtest batch", ALLOCSET_DEFAULT_SIZES);
-	TimestampTz told = GetCurrentTimestamp();
+	TimestampTz told = NoticeStart();
 	int64		total;
 	bool		isnull;
 	Portal		portal;
@@ -186,12 +185,9 @@ Run(Backtest *b, TimestampTz since, TimestampTz until)
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(batch);
 		b->events += n;
-		if (TimestampDifferenceExceeds(told, GetCurrentTimestamp(), NOTICE_EVERY_MS))
-		{
-			told = GetCurrentTimestamp();
+		if (NoticeDue(&told))
 			ereport(NOTICE,
 					(errmsg("backtest: " INT64_FORMAT " of " INT64_FORMAT " events, " INT64_FORMAT " moments", b->events, total, b->moments)));
-		}
 	}
 	SPI_cursor_close(portal);
 	EndSubject(b);
