@@ -68,13 +68,26 @@ ReleaseMatcher(void *arg)
 		hs_free_database(m->databases[d].compiled);
 }
 
-const char *
-MatcherFingerprint(void)
+/*
+ * What is compiled for: this processor without AVX-512. With it, vectorscan 5.4.13 compiles sets of expressions to automata (of up to 64 states in a
+ * register) that miss matches; without it, databases also serve every processor with AVX2.
+ */
+static hs_platform_info_t
+Platform(void)
 {
 	hs_platform_info_t platform;
 
 	if (hs_populate_platform(&platform) != HS_SUCCESS)
 		memset(&platform, 0, sizeof(platform));
+	platform.cpu_features &= ~(HS_CPU_FEATURES_AVX512 | HS_CPU_FEATURES_AVX512VBMI);
+	return platform;
+}
+
+const char *
+MatcherFingerprint(void)
+{
+	hs_platform_info_t platform = Platform();
+
 	return psprintf("vectorscan %s, platform %u %llx, format %d", hs_version(), platform.tune, platform.cpu_features, TEXT_FORMAT);
 }
 
@@ -110,6 +123,7 @@ LibraryFault(const char *folded, int *at)
 	hs_expr_info_t *info = NULL;
 	hs_compile_error_t *error = NULL;
 	hs_database_t *database = NULL;
+	hs_platform_info_t platform = Platform();
 	const char *fault = NULL;
 	char	   *led;
 
@@ -124,7 +138,7 @@ LibraryFault(const char *folded, int *at)
 	/* the whole as it will be, which may be more than the library takes */
 	led = PatternLed(folded, true);
 	error = NULL;
-	if (hs_compile(led, REGEX_FLAGS, HS_MODE_BLOCK, NULL, &database, &error) != HS_SUCCESS)
+	if (hs_compile(led, REGEX_FLAGS, HS_MODE_BLOCK, &platform, &database, &error) != HS_SUCCESS)
 	{
 		int			ignored;
 
@@ -323,6 +337,7 @@ Compile(Matcher *m, int d, const char **fault)
 	const char **sources = palloc(database->nexpressions * sizeof(char *));
 	unsigned int *flags = palloc(database->nexpressions * sizeof(int));
 	unsigned int *ids = palloc(database->nexpressions * sizeof(int));
+	hs_platform_info_t platform = Platform();
 	hs_compile_error_t *error = NULL;
 	int			n = 0;
 
@@ -334,7 +349,7 @@ Compile(Matcher *m, int d, const char **fault)
 		flags[n] = REGEX_FLAGS;
 		ids[n++] = i;
 	}
-	if (hs_compile_multi(sources, flags, ids, n, HS_MODE_BLOCK, NULL, &database->compiled, &error) != HS_SUCCESS)
+	if (hs_compile_multi(sources, flags, ids, n, HS_MODE_BLOCK, &platform, &database->compiled, &error) != HS_SUCCESS)
 	{
 		*fault = pstrdup(error->message);
 		if (error->expression >= 0 && error->expression < n)
