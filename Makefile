@@ -1,6 +1,6 @@
 # pg_revops: PGXS, and targets that install what is missing (demo, check, check-matrix, bench)
 EXTENSION    = pg_revops
-EXTVERSION   = 1.0.0
+EXTVERSION   = 1.0.1
 MODULE_big   = pg_revops
 PGFILEDESC   = "pg_revops - a sales team's real-time hub"
 

@@ -8,28 +8,18 @@
  *
  * What is refused has a place in it. Matches are as many as by trying all rows for all items; business time adds up.
  */
-#include "standins.h"
+#include "target.h"
 
 #include "analysis/analysis.h"
 #include "calendar/calendar.h"
 #include "mb/pg_wchar.h"
 #include "predicate/predicate.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 #define MAX_BYTES	16384
 #define MAX_ROWS	64
 
 extern Datum check_intent(PG_FUNCTION_ARGS);
-
-static MemoryContext lasting;	/* what is made once, when it is first needed */
-
-static void
-Fail(const char *what)
-{
-	fprintf(stderr, "%s\n%s\n", what, standin_error.message);
-	abort();
-}
 
 /* What the server lets in as text */
 static bool
@@ -41,22 +31,8 @@ IsText(const char *data, int size)
 static void
 TryIntent(const char *data, int size)
 {
-	if (!IsText(data, size))
-		return;
-	PG_TRY();
-	{
+	if (IsText(data, size))
 		(void) DirectFunctionCall2(check_intent, PointerGetDatum(cstring_to_text_with_len("fuzz", 4)), PointerGetDatum(cstring_to_text_with_len(data, size)));
-	}
-	PG_CATCH();
-	{
-		if (standin_error.code == ERRCODE_INTERNAL_ERROR)
-			Fail("an internal error");
-		if (strncmp(standin_error.message, "intent \"fuzz\", line ", 20) != 0)
-			Fail("an error without a place");
-		if (!IsText(standin_error.detail, strlen(standin_error.detail)))
-			Fail("a detail that is no UTF-8");
-	}
-	PG_END_TRY();
 }
 
 /* An interval in quotes: here a whole number of microseconds */
@@ -198,78 +174,52 @@ TryBusiness(const char *data, int size)
 		Fail("business time does not add up");
 }
 
-static void
-Seed(const char *name, const char *data, Size size)
-{
-	char		path[MAXPGPATH];
-	FILE	   *f;
-
-	snprintf(path, sizeof(path), "%s/%s", getenv("FUZZ_SEEDS"), name);
-	if ((f = fopen(path, "w")) == NULL)
-		abort();
-	fwrite(data, 1, size, f);
-	fclose(f);
-}
-
-/* A context and those in it */
-static int
-Lasting(MemoryContext context)
-{
-	int			n = 1;
-
-	for (MemoryContext c = context->firstchild; c != NULL; c = c->nextchild)
-		n += Lasting(c);
-	return n;
-}
-
-#define SEED(name, bytes)	Seed(name, bytes, sizeof(bytes) - 1)
+#define SEED(name, mode, bytes)	Seed(name, mode, -1, bytes, sizeof(bytes) - 1)
 
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	lasting = AllocSetContextCreate(NULL, "lasting", ALLOCSET_DEFAULT_SIZES);
-	TopMemoryContext = CacheMemoryContext = lasting;
-	if (getenv("FUZZ_SEEDS") == NULL)
-		return 0;
-	SEED("i1", "i{\"title\": \"Price\", \"topic\": \"price\", \"sides\": [\"customer\", \"rep\"], \"channels\": [\"email\"], \"threshold\": 0.5, \"first\": true, \"intent\": \"fuzz\"}");
-	SEED("i2", "i{\"patterns\": [{\"include\": \"too expensive\", \"lang\": \"en\"}, {\"exclude\": \"not too\", \"near\": \"price\", \"within\": 5}, {\"regex\": \"(ask|need) (for )?a discount\"},"
+	Lasting();
+	SEED("i1", 'i', "{\"title\": \"Price\", \"topic\": \"price\", \"sides\": [\"customer\", \"rep\"], \"channels\": [\"email\"], \"threshold\": 0.5, \"first\": true, \"intent\": \"fuzz\"}");
+	SEED("i2", 'i', "{\"patterns\": [{\"include\": \"too expensive\", \"lang\": \"en\"}, {\"exclude\": \"not too\", \"near\": \"price\", \"within\": 5}, {\"regex\": \"(ask|need) (for )?a discount\"},"
 		 " {\"exclude_regex\": \"x[^a]{1,3}y|\\\\bz+\\\\d\"}]}");
-	SEED("i3", "i{\"examples\": {\"en\": {\"positive\": [\"It is too much\"], \"negative\": [\"fine\"]}, \"zh\": {\"positive\": [\"\xE5\xA4\xAA\xE8\xB4\xB5\"]}}, \"description\": \"d\"}");
-	SEED("s1", "s\x03(?1).*(?2)(?t<=60)(?3)\n\x10\x01\x20\x02\x30\x04\x10\x01\x20\x02\x30\x04");
-	SEED("s2", "s\x01(?1)(?t>1)(?t<'9000000')(?2).(?1)\n\x10\x01\x20\x02\x30\x04\x10\x01");
-	SEED("s3", "s\x07 .*(?1)(?2).*.(?t==0.25)(?8)\n\x01\x01\x01\x02\x01\x04\x01\x80");
-	SEED("b1", "b\x0A\x02\x40\x80\x10\x80\x01\x02\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03");
-	SEED("b2", "b\x0D\x04\x40\x80\x10\x80\x20\x20\x40\x80\x10\x80\x20\x20\x01\x02\x03\x01\x44\x33\x22\x11\x00\xFF\x00\x02\xFF\x00\x00\x03");
+	SEED("i3", 'i', "{\"examples\": {\"en\": {\"positive\": [\"It is too much\"], \"negative\": [\"fine\"]}, \"zh\": {\"positive\": [\"\xE5\xA4\xAA\xE8\xB4\xB5\"]}}, \"description\": \"d\"}");
+	SEED("s1", 's', "\x03(?1).*(?2)(?t<=60)(?3)\n\x10\x01\x20\x02\x30\x04\x10\x01\x20\x02\x30\x04");
+	SEED("s2", 's', "\x01(?1)(?t>1)(?t<'9000000')(?2).(?1)\n\x10\x01\x20\x02\x30\x04\x10\x01");
+	SEED("s3", 's', "\x07 .*(?1)(?2).*.(?t==0.25)(?8)\n\x01\x01\x01\x02\x01\x04\x01\x80");
+	SEED("b1", 'b', "\x0A\x02\x40\x80\x10\x80\x01\x02\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03");
+	SEED("b2", 'b', "\x0D\x04\x40\x80\x10\x80\x20\x20\x40\x80\x10\x80\x20\x20\x01\x02\x03\x01\x44\x33\x22\x11\x00\xFF\x00\x02\xFF\x00\x00\x03");
 	return 0;
+}
+
+static void
+TryDocument(char mode, const char *bytes, Size size)
+{
+	switch (mode)
+	{
+		case 'i':
+			TryIntent(bytes, (int) size);
+			break;
+		case 's':
+			TrySequence(bytes, (int) size);
+			break;
+		case 'b':
+			TryBusiness(bytes, (int) size);
+			break;
+	}
+}
+
+static void
+Refused(char mode)
+{
+	if (mode != 'i' || strncmp(standin_error.message, "intent \"fuzz\", line ", 20) != 0)
+		Fail("an error without a place");
+	if (!IsText(standin_error.detail, strlen(standin_error.detail)))
+		Fail("a detail that is no UTF-8");
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	MemoryContext context;
-	char	   *bytes;
-
-	if (size == 0 || size > MAX_BYTES)
-		return -1;
-	context = AllocSetContextCreate(NULL, "fuzz", ALLOCSET_DEFAULT_SIZES);
-	CurrentMemoryContext = context;
-	bytes = palloc(size - 1);
-	memcpy(bytes, data + 1, size - 1);
-	switch (data[0])
-	{
-		case 'i':
-			TryIntent(bytes, size - 1);
-			break;
-		case 's':
-			TrySequence(bytes, size - 1);
-			break;
-		case 'b':
-			TryBusiness(bytes, size - 1);
-			break;
-	}
-	CurrentMemoryContext = NULL;
-	MemoryContextDelete(context);
-	if (StandinContexts != Lasting(lasting))
-		Fail("memory is left over");
-	return 0;
+	return Take(data, size, MAX_BYTES, TryDocument, Refused);
 }

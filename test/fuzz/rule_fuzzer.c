@@ -7,13 +7,12 @@
  * match: what it takes part in, the index must have found. Its formula is worked out; a pattern must match what a simple matcher
  * does. Nothing may crash, hang, leak, or end in an error without a place in the document.
  */
-#include "standins.h"
+#include "target.h"
 
 #include <math.h>
 
 #include "mb/pg_wchar.h"
 #include "moment/rule.h"
-#include "utils/memutils.h"
 
 #define MAX_WORDS	24
 #define MAX_TEXT	32768
@@ -32,13 +31,6 @@ CountedFree(void *p)
 {
 	jansson_blocks -= p != NULL;
 	free(p);
-}
-
-static void
-Fail(const char *what)
-{
-	fprintf(stderr, "%s\n%s\n", what, standin_error.message);
-	abort();
 }
 
 /* The strings between quotes, as they stand, to make events of */
@@ -212,8 +204,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		end += size;
 	}
 	strcpy(end, mode == '=' || mode == '~' ? "}" : "");
-	context = AllocSetContextCreate(NULL, "fuzz", ALLOCSET_DEFAULT_SIZES);
-	CurrentMemoryContext = context;
+	context = Enter();
 	PG_TRY();
 	{
 		MomentRule *rule = MomentRuleCompile("fuzz", 1, text, DT_NOBEGIN, DT_NOEND);
@@ -233,10 +224,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			Fail("a detail that is no UTF-8");
 	}
 	PG_END_TRY();
-	CurrentMemoryContext = NULL;
-	MemoryContextDelete(context);
+	Leave(context);
 	free(text);
-	if (StandinContexts != 0 || jansson_blocks != 0)
-		Fail("memory is left over");
+	if (jansson_blocks != 0)
+		Fail("memory of jansson is left over");
 	return 0;
 }

@@ -18,7 +18,7 @@ command -v "$clang" >/dev/null && "$clang" -fsanitize=fuzzer,address "$work/prob
 	{ echo "There is no clang with libFuzzer here (Debian: clang and libclang-rt-dev)." >&2; exit 77; }
 [ -e "$("$config" --pgxs)" ] || { echo "PostgreSQL's server headers are missing." >&2; exit 77; }
 
-rules=(src/predicate/{json,predicate,match,field,formula,local_time,index}.c src/moment/{rule,sequence}.c test/fuzz/standins.c)
+rules=(src/predicate/{json,predicate,match,field,formula,local_time,index}.c src/moment/{rule,sequence}.c test/fuzz/{standins,target}.c)
 declare -A sources=(
 	[rule]="${rules[*]} test/fuzz/rule_fuzzer.c"
 	[state]="${rules[*]} $(echo src/moment/{pattern,chain,window,packed}.c src/learn/{blob,feature,network,predict_blob}.c src/stage/filter.c \

@@ -5,10 +5,7 @@
 #ifndef REVOPS_FUZZ_STATE_H
 #define REVOPS_FUZZ_STATE_H
 
-#include "standins.h"
-
-extern void Fail(const char *what);
-extern void Seed(const char *name, char mode, int second, const void *data, Size size); /* second < 0: none */
+#include "target.h"
 
 extern void MomentTargetInit(void);
 extern void SeedMoments(void);

@@ -30,13 +30,6 @@ extern Datum revops_event_buffer_send(PG_FUNCTION_ARGS);
 extern Datum revops_event_buffer_in(PG_FUNCTION_ARGS);
 extern Datum revops_event_buffer_out(PG_FUNCTION_ARGS);
 
-void
-Fail(const char *what)
-{
-	fprintf(stderr, "%s\n%s\n", what, standin_error.message);
-	abort();
-}
-
 static const char *const texts[] = {
 	"the price is far too high for us", "价格太贵了，能便宜一点吗", "", "a", "ＡＢＣ price Price 12,000 \xF0\x9F\x98\x80 \xF4\x8F\xBF\xBF", "\xED\x95\x9C\xEA\xB5\xAD"
 };
@@ -236,22 +229,6 @@ TryBuffer(const char *data, Size size)
 
 /* ---------- sound ones to begin with ---------- */
 
-void
-Seed(const char *name, char mode, int second, const void *data, Size size)
-{
-	char		path[MAXPGPATH];
-	FILE	   *f;
-
-	snprintf(path, sizeof(path), "%s/%s", getenv("FUZZ_SEEDS"), name);
-	if ((f = fopen(path, "w")) == NULL)
-		abort();
-	fputc(mode, f);
-	if (second >= 0)
-		fputc(second, f);
-	fwrite(data, 1, size, f);
-	fclose(f);
-}
-
 static void
 SeedBuffer(const char *name, BufferKind kind, int nconditions, int modes, int64 a, int64 b, int64 c, const char *pattern)
 {
@@ -377,22 +354,6 @@ Seeds(void)
 	SeedBuffer("b-node", BUFFER_NODE, 2, NODE_FIRST_MATCH, 0, 0, 0, NULL);
 }
 
-static MemoryContext
-Enter(void)
-{
-	MemoryContext context = AllocSetContextCreate(NULL, "fuzz", ALLOCSET_DEFAULT_SIZES);
-
-	CurrentMemoryContext = context;
-	return context;
-}
-
-static void
-Leave(MemoryContext context)
-{
-	CurrentMemoryContext = NULL;
-	MemoryContextDelete(context);
-}
-
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -407,50 +368,34 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+static void
+TryStored(char mode, const char *bytes, Size size)
+{
+	switch (mode)
+	{
+		case 'm':
+			TryMoment(bytes, size);
+			break;
+		case 'k':
+			TryStates(bytes, size);
+			break;
+		case 't':
+			TryModel(bytes, size, BLOB_MAGIC);
+			break;
+		case 'p':
+			TryModel(bytes, size, PREDICT_MAGIC);
+			break;
+		case 's':
+			TryStages(bytes, size);
+			break;
+		case 'b':
+			TryBuffer(bytes, size);
+			break;
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	MemoryContext context;
-	char	   *bytes;
-
-	if (size == 0 || size > MAX_BYTES)
-		return -1;
-	context = Enter();
-	/* a block of exactly these bytes, so that one too far is seen */
-	bytes = palloc(size - 1);
-	memcpy(bytes, data + 1, size - 1);
-	PG_TRY();
-	{
-		switch (data[0])
-		{
-			case 'm':
-				TryMoment(bytes, size - 1);
-				break;
-			case 'k':
-				TryStates(bytes, size - 1);
-				break;
-			case 't':
-				TryModel(bytes, size - 1, BLOB_MAGIC);
-				break;
-			case 'p':
-				TryModel(bytes, size - 1, PREDICT_MAGIC);
-				break;
-			case 's':
-				TryStages(bytes, size - 1);
-				break;
-			case 'b':
-				TryBuffer(bytes, size - 1);
-				break;
-		}
-	}
-	PG_CATCH();
-	{
-		if (standin_error.code == ERRCODE_INTERNAL_ERROR)
-			Fail("an internal error");
-	}
-	PG_END_TRY();
-	Leave(context);
-	if (StandinContexts != 0)
-		Fail("memory is left over");
-	return 0;
+	return Take(data, size, MAX_BYTES, TryStored, NULL);
 }

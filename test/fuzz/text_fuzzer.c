@@ -10,7 +10,7 @@
  * Whatever is found lies within the text. A matcher that was stored and read again finds the same, and so does one whose expression is left to the library, if the
  * text is UTF-8.
  */
-#include "standins.h"
+#include "target.h"
 
 /* the sentiment of a text is a static function */
 #include "../../src/text/sentiment.c"
@@ -22,16 +22,8 @@
 
 #define MAX_BYTES	16384
 
-static void
-Fail(const char *what)
-{
-	fprintf(stderr, "%s\n%s\n", what, standin_error.message);
-	abort();
-}
-
 static char *stored;			/* of the matcher that damaged forms are read for */
 static Size stored_len;
-static MemoryContext lasting;
 
 static void
 TryText(const char *data, int size)
@@ -184,32 +176,7 @@ TryStored(const char *data, int size)
 		Look(m, "xxabbb12c ab11c", 15, &confidence);
 }
 
-static void
-Seed(const char *name, char mode, const void *data, Size size)
-{
-	char		path[MAXPGPATH];
-	FILE	   *f;
-
-	snprintf(path, sizeof(path), "%s/%s", getenv("FUZZ_SEEDS"), name);
-	if ((f = fopen(path, "w")) == NULL)
-		abort();
-	fputc(mode, f);
-	fwrite(data, 1, size, f);
-	fclose(f);
-}
-
-/* A context and those in it: what is made once, when it is first needed */
-static int
-Lasting(MemoryContext context)
-{
-	int			n = 1;
-
-	for (MemoryContext c = context->firstchild; c != NULL; c = c->nextchild)
-		n += Lasting(c);
-	return n;
-}
-
-#define SEED(name, mode, text)	Seed(name, mode, text, strlen(text))
+#define SEED(name, mode, text)	Seed(name, mode, -1, text, strlen(text))
 
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -218,8 +185,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	Matcher    *m;
 
 	/* what is made once stays: the words of sentiment, what its model and LettersOf() need */
-	lasting = AllocSetContextCreate(NULL, "lasting", ALLOCSET_DEFAULT_SIZES);
-	TopMemoryContext = CacheMemoryContext = CurrentMemoryContext = lasting;
+	Lasting();
+	CurrentMemoryContext = lasting;
 	m = Make(PATTERN_REGEX, "(?-x)ab+[0-9]{2}c", NULL, 0, &fault);
 	if (m == NULL)
 		Fail("the matcher to begin with does not compile");
@@ -227,8 +194,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	for (Tongue t = TONGUE_ANY; t <= TONGUE_EN; t++)
 		(void) Felt("good, but late", 14, t);
 	CurrentMemoryContext = NULL;
-	if (getenv("FUZZ_SEEDS") == NULL)
-		return 0;
 	SEED("x1", 'x', "Our budget is about $50k to 60,000.50 EUR per month, we decide by the end of next month; ask the CFO Ms. Li, not Globex.");
 	SEED("x2", 'x', "\xE9\xA2\x84\xE7\xAE\x97\xE5\xA4\xA7\xE7\xBA\xA6\xE4\xBA\x8C\xE5\x8D\x81\xE4\xB8\x87\xEF\xBC\x8C\xE4\xB8\x8B\xE4\xB8\xAA\xE6\x9C\x88\xE5\xBA\x95\xE5\x89\x8D\xE5\xAE\x9A");
 	SEED("x3", 'x', "It isn't good, but very great!! 2026-03-01 or 3/4/2026 or Q3, within 10 days?");
@@ -237,51 +202,34 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	SEED("r1", 'r', "(ask|need) (for )?a discount\nwe need a discount");
 	SEED("r2", 'r', "x[^a]{1,3}y|\\bz+\\d\nxbby zz1");
 	SEED("r3", 'r', "(?:do not|don.?t) (?:really )?need [a-z ]{0,9}(?:help|it)\nwe don't  need any help, and do not really need it");
-	Seed("c1", 'c', stored, stored_len);
+	Seed("c1", 'c', -1, stored, stored_len);
 	return 0;
+}
+
+static void
+TryAny(char mode, const char *bytes, Size size)
+{
+	switch (mode)
+	{
+		case 'x':
+			TryText(bytes, (int) size);
+			break;
+		case 'l':
+			TryPattern(PATTERN_LITERAL, bytes, (int) size);
+			break;
+		case 'r':
+			TryPattern(PATTERN_REGEX, bytes, (int) size);
+			break;
+		case 'c':
+			TryStored(bytes, size);
+			break;
+	}
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	MemoryContext context;
-	char	   *bytes;
-
-	if (size == 0 || size > MAX_BYTES)
-		return -1;
-	context = AllocSetContextCreate(NULL, "fuzz", ALLOCSET_DEFAULT_SIZES);
-	CurrentMemoryContext = context;
-	bytes = palloc(size - 1);
-	memcpy(bytes, data + 1, size - 1);
-	PG_TRY();
-	{
-		switch (data[0])
-		{
-			case 'x':
-				TryText(bytes, size - 1);
-				break;
-			case 'l':
-				TryPattern(PATTERN_LITERAL, bytes, size - 1);
-				break;
-			case 'r':
-				TryPattern(PATTERN_REGEX, bytes, size - 1);
-				break;
-			case 'c':
-				TryStored(bytes, size - 1);
-				break;
-		}
-	}
-	PG_CATCH();
-	{
-		if (standin_error.code == ERRCODE_INTERNAL_ERROR)
-			Fail("an internal error");
-	}
-	PG_END_TRY();
-	CurrentMemoryContext = NULL;
-	MemoryContextDelete(context);
-	if (StandinContexts != Lasting(lasting))
-		Fail("memory is left over");
-	return 0;
+	return Take(data, size, MAX_BYTES, TryAny, NULL);
 }
 
 /* ---------- what the sentiment asks of the server, and not here ---------- */
