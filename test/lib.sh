@@ -81,6 +81,36 @@ build_and_install() {
 	make -s -C "$tree" install PG_CONFIG="$PG_CONFIG" >"$log" 2>&1 || { cat "$log" >&2; die "The installation failed."; }
 }
 
+# a copy, in $work/server, of a server with assertions that tells valgrind of its memory, with pg_cron as it is installed. It is built once, into
+# SANITIZE_DIR, from the source package of the installed one or, where the mirror has that no more, an older one
+assert_server() {
+	local keep=${SANITIZE_DIR:-/var/tmp/pg_revops_sanitize} p missing=() version list
+	local server=$keep/postgresql-$PGV src=$keep/source
+	if [ ! -x "$server/bin/postgres" ]; then
+		for p in valgrind dpkg-dev; do installed "$p" || missing+=("$p"); done
+		[ ${#missing[@]} = 0 ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+		say "Building PostgreSQL $PGV with assertions, for valgrind ..."
+		rm -rf "$src"
+		mkdir -p "$src/lists/partial" "$src/cache/archives/partial" "$src/build"
+		apt-get indextargets --format '$(REPO_URI) $(SUITE) $(COMPONENT)' | sort -u | sed 's/^/deb-src /' >"$src/sources.list"
+		list=(-qq -o "Dir::Etc::sourcelist=$src/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$src/lists" -o "Dir::Cache=$src/cache" -o Acquire::Check-Valid-Until=false)
+		apt-get "${list[@]}" update
+		for version in $(apt-cache "${list[@]}" showsrc --only-source "postgresql-$PGV" 2>/dev/null | sed -n 's/^Version: //p' | sort -rV); do
+			(cd "$src" && apt-get "${list[@]}" source --only-source "postgresql-$PGV=$version") >"$src/log" 2>&1 && break
+		done
+		ls -d "$src"/postgresql-*/configure >/dev/null 2>&1 || { cat "$src/log" >&2; die "The source of PostgreSQL $PGV could not be had."; }
+		(cd "$src/build" && ../postgresql-*/configure -q --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests --without-readline \
+			--with-system-tzdata=/usr/share/zoneinfo CPPFLAGS=-DUSE_VALGRIND CFLAGS='-Og -g -fno-omit-frame-pointer' &&
+			make -s -j"$(nproc)" && make -s install) >"$src/log" 2>&1 || { tail -40 "$src/log" >&2; die "PostgreSQL could not be built."; }
+		cp "$src"/postgresql-*/src/tools/valgrind.supp "$server/"
+		rm -rf "$src"
+	fi
+	cp "$("$PG_CONFIG" --pkglibdir)"/pg_cron.so "$server/lib/"
+	cp "$("$PG_CONFIG" --sharedir)"/extension/pg_cron* "$server/share/extension/"
+	mkdir -p "$work/server"
+	cp -a "$server/." "$work/server/"
+}
+
 as_postgres() { (cd "${work:-/}" && exec runuser -u postgres -- "$@"); }
 
 # what a log of make installcheck says: "PASSED FAILED"

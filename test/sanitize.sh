@@ -13,44 +13,14 @@ install_packages
 mode=address
 [ -z "${CASSERT:-}" ] || mode=cassert
 [ -z "${VALGRIND:-}" ] || mode=valgrind
-keep=${SANITIZE_DIR:-/var/tmp/pg_revops_sanitize}
 
 copy_tree
 chmod 755 "$work"
 stop() { [ ! -e "$work/data/postmaster.pid" ] || as_postgres "$bin/pg_ctl" -D "$work/data" -m immediate stop >/dev/null 2>&1 || true; }
 trap 'stop; rm -rf "$work"' EXIT
 
-# a server with assertions that tells valgrind of its memory; built once, from the source package of the installed one or, where the mirror has that no more, an older one
-build_server() {
-	local p missing=() src=$keep/source version list
-	server=$keep/postgresql-$PGV
-	[ ! -x "$server/bin/postgres" ] || return 0
-	for p in valgrind dpkg-dev; do installed "$p" || missing+=("$p"); done
-	[ ${#missing[@]} = 0 ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-	say "Building PostgreSQL $PGV with assertions, for valgrind ..."
-	rm -rf "$src"
-	mkdir -p "$src/lists/partial" "$src/cache/archives/partial" "$src/build"
-	apt-get indextargets --format '$(REPO_URI) $(SUITE) $(COMPONENT)' | sort -u | sed 's/^/deb-src /' >"$src/sources.list"
-	list=(-qq -o "Dir::Etc::sourcelist=$src/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$src/lists" -o "Dir::Cache=$src/cache" -o Acquire::Check-Valid-Until=false)
-	apt-get "${list[@]}" update
-	for version in $(apt-cache "${list[@]}" showsrc --only-source "postgresql-$PGV" 2>/dev/null | sed -n 's/^Version: //p' | sort -rV); do
-		(cd "$src" && apt-get "${list[@]}" source --only-source "postgresql-$PGV=$version") >"$src/log" 2>&1 && break
-	done
-	ls -d "$src"/postgresql-*/configure >/dev/null 2>&1 || { cat "$src/log" >&2; die "The source of PostgreSQL $PGV could not be had."; }
-	(cd "$src/build" && ../postgresql-*/configure -q --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests --without-readline \
-		--with-system-tzdata=/usr/share/zoneinfo CPPFLAGS=-DUSE_VALGRIND CFLAGS='-Og -g -fno-omit-frame-pointer' &&
-		make -s -j"$(nproc)" && make -s install) >"$src/log" 2>&1 || { tail -40 "$src/log" >&2; die "PostgreSQL could not be built."; }
-	cp "$src"/postgresql-*/src/tools/valgrind.supp "$server/"
-	rm -rf "$src"
-}
-
-# pg_cron as it is installed goes with it
 if [ $mode != address ]; then
-	build_server
-	cp "$("$PG_CONFIG" --pkglibdir)"/pg_cron.so "$server/lib/"
-	cp "$("$PG_CONFIG" --sharedir)"/extension/pg_cron* "$server/share/extension/"
-	mkdir -p "$work/server"
-	cp -a "$server/." "$work/server/"
+	assert_server
 else
 	# PostgreSQL finds its files from where its program lies, so that is a file of its own; the others may be links
 	mkdir -p "$work/server/lib/postgresql" "$work/server/share/postgresql"

@@ -54,7 +54,7 @@ help:
 	@echo 'make check-sanitize  the tests under AddressSanitizer and UBSan; VALGRIND=1: some under valgrind; CASSERT=1: all with assertions'
 	@echo 'make bench         the measurements'
 	@echo 'make fuzz          random bytes as rules, stored states, texts and documents, for FUZZ_SECONDS (600) each; needs clang with libFuzzer'
-	@echo 'make sqlsmith      random queries as each role, for SQLSMITH_SECONDS (60) each'
+	@echo 'make sqlsmith      random queries as each role, for SQLSMITH_SECONDS (60) each; CASSERT=1: with assertions'
 	@echo 'make soak          ordinary use for SOAK_MINUTES (30): no process may grow'
 	@echo 'make setup         only install what is missing'
 	@echo 'make indent        format the C code; make indent-check names the files that are not'

@@ -13,6 +13,7 @@
 
 #include <math.h>
 
+#include "base/bytes.h"
 #include "mb/pg_wchar.h"
 
 /* Longest name or number, in bytes; most arguments of min and max */
@@ -79,11 +80,7 @@ static void ParseSum(Parser *ps);
 static int
 Position(const Parser *ps, const char *p)
 {
-	int			n = 1;
-
-	for (const char *c = ps->text; c < p; c++)
-		n += ((unsigned char) *c & 0xC0) != 0x80;
-	return n;
+	return 1 + Utf8Characters(ps->text, (int) (p - ps->text));
 }
 
 pg_noreturn static void

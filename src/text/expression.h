@@ -63,16 +63,37 @@ typedef struct Factored
 	uint64		due;			/* ... by this look */
 } Factored;
 
+/* A side and a channel, by which intents are left out: of texts that come with them, those met first are remembered */
+#define MAX_OCCASIONS	16
+#define MAX_OCCASION_NAME 40
+
+typedef struct OccasionName
+{
+	int			len;			/* -1: not known */
+	char		data[MAX_OCCASION_NAME];
+} OccasionName;
+
+typedef struct Occasion
+{
+	OccasionName side;
+	OccasionName channel;
+} Occasion;
+
 struct Matcher
 {
 	int			nintents;
 	TextIntent *intents;
+	int			noccasions;
+	int			last_occasion;
+	Occasion	occasions[MAX_OCCASIONS];
+	bool	   *concerned;		/* of each occasion, whether it concerns each intent */
 	int			npatterns;
 	TextPattern *patterns;
 	int			nexpressions;
 	Expression *expressions;
 	LiteralSet *literals;		/* by the number of their expression, or that of FACTOR() */
 	int			ndatabases;
+	bool		whole;			/* is any text looked through by the library, whatever its factors? */
 	Database   *databases;		/* those of expressions that have no factors, by what a text must have, then those of others */
 	int			nfactored;
 	Factored   *factored;

@@ -17,6 +17,7 @@
  */
 #include "text/literal.h"
 
+#include "base/bytes.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
@@ -35,12 +36,6 @@ static const struct
 	int			size;
 	bool		word;
 }			kinds[TABLES] = {{6, false}, {3, true}, {3, false}, {2, true}, {2, false}, {1, true}, {1, false}};
-
-#ifdef __GNUC__
-#define Fetch(p)		__builtin_prefetch(p)
-#else
-#define Fetch(p)		((void) 0)
-#endif
 
 typedef struct Entry
 {
@@ -84,13 +79,14 @@ GramOf(uint64 bytes, int size)
 #endif
 }
 
-static inline uint64
-EightBytes(const char *p)
+static inline unsigned char
+ByteOf(uint64 bytes, int i)
 {
-	uint64		bytes;
-
-	memcpy(&bytes, p, sizeof(bytes));
-	return bytes;
+#ifdef WORDS_BIGENDIAN
+	return (unsigned char) (bytes >> (56 - 8 * i));
+#else
+	return (unsigned char) (bytes >> (8 * i));
+#endif
 }
 
 /* Where there are no eight */
@@ -479,17 +475,18 @@ AddCandidate(const Table *table, uint64 key, int at, Candidate *candidates, int 
 static int
 Grams(const LiteralSet *set, const char *text, int len, int from, int to, Candidate *candidates)
 {
-	int			n = 0;
+	int			whole = len - 7,	/* where there are eight bytes */
+				n = 0;
 
 	for (int at = from; at < to; at++)
 	{
-		uint64		bytes = BytesAt(text, len, at);
+		uint64		bytes = at < whole ? EightBytes(text + at) : BytesAt(text, len, at);
 		uint32		three = ThreeHash(bytes);
-		unsigned int tables = set->begins[(unsigned char) text[at]];
+		unsigned int tables = set->begins[ByteOf(bytes, 0)];
 
 		/* three bytes rule most places out */
 		if ((set->threes[three / 64] >> (three % 64) & 1) == 0)
-			tables &= set->seconds[at + 1 < len ? (unsigned char) text[at + 1] : 0];
+			tables &= set->seconds[ByteOf(bytes, 1)];
 		if (tables == 0)
 			continue;
 		if (at > 0 && IsWord(text[at - 1]))

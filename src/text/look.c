@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <signal.h>
 
+#include "base/bytes.h"
 #include "miscadmin.h"
 #include "text/fold.h"
 #include "utils/memutils.h"
@@ -373,33 +374,37 @@ Pack(const char *text, int len)
 	return n;
 }
 
-/* What a text has: bits */
-#define HAS_SPACES		4		/* two together */
+/* A bit in each of the eight bytes that is zero */
+static inline uint64
+Zeros(uint64 bytes)
+{
+	return ~(((bytes & EIGHT(0x7F)) + EIGHT(0x7F)) | bytes | EIGHT(0x7F));
+}
 
+/* Are there spaces that follow each other? */
+static bool
+HasRuns(const char *text, int len)
+{
+	uint64		spaces = 0;
+	int			i = 0;
+
+	/* eight bytes of the text, and of the text from its second byte on */
+	for (; i + 8 < len; i += 8)
+		spaces |= Zeros(EightBytes(text + i) ^ EIGHT(' ')) & Zeros(EightBytes(text + i + 1) ^ EIGHT(' '));
+	for (; i + 1 < len; i++)
+		spaces |= (text[i] == ' ') & (text[i + 1] == ' ');
+	return spaces != 0;
+}
+
+/* What expressions may need of a text: bits */
 static int
 TextHas(const char *text, int len)
 {
-	uint8		other = 0,
-				spaces = 0;
 	int			has = 0;
-	int			i = 0;
 
-	/* sixteen bytes at a time, without a branch */
-	for (; i + 16 < len; i += 16)
-	{
-		for (int k = 0; k < 16; k++)
-			other |= (uint8) text[i + k];
-		for (int k = 0; k < 16; k++)
-			spaces |= (text[i + k] == ' ') & (text[i + k + 1] == ' ');
-	}
-	for (; i < len; i++)
-	{
-		other |= (uint8) text[i];
-		spaces |= (text[i] == ' ') & (i + 1 < len && text[i + 1] == ' ');
-	}
-	for (i = 0; i < len && has == 0; i++)
-		has |= IsWord(text[i]) ? NEEDS_WORD : 0;
-	return has | (other >= 0x80 ? NEEDS_OTHER : 0) | (spaces ? HAS_SPACES : 0);
+	for (int i = 0; i < len && has != (NEEDS_WORD | NEEDS_OTHER); i++)
+		has |= (unsigned char) text[i] >= 0x80 ? NEEDS_OTHER : IsWord(text[i]) ? NEEDS_WORD : 0;
+	return has;
 }
 
 /* Where a hit lies in the text; false: inside a word, or nowhere */
@@ -478,6 +483,47 @@ MatcherConcerns(const Matcher *m, int intent, Str side, Str channel)
 	return Among(t->sides, t->nsides, side) && Among(t->channels, t->nchannels, channel);
 }
 
+static bool
+Named(const OccasionName *name, Str s)
+{
+	return s.data == NULL ? name->len < 0 : name->len == s.len && memcmp(name->data, s.data, s.len) == 0;
+}
+
+static OccasionName
+NameOf(Str s)
+{
+	OccasionName name = {.len = s.data == NULL ? -1 : s.len};
+
+	if (s.data != NULL)
+		memcpy(name.data, s.data, s.len);
+	return name;
+}
+
+/* Which intents concern what a side says in a channel, one after the other; NULL: that is not kept */
+static const bool *
+Concerned(Matcher *m, Str side, Str channel)
+{
+	Occasion   *o = &m->occasions[m->last_occasion];
+	bool	   *concerned;
+
+	if (m->noccasions > 0 && Named(&o->side, side) && Named(&o->channel, channel))
+		return &m->concerned[(Size) m->last_occasion * m->nintents];
+	for (int i = 0; i < m->noccasions; i++)
+		if (Named(&m->occasions[i].side, side) && Named(&m->occasions[i].channel, channel))
+		{
+			m->last_occasion = i;
+			return &m->concerned[(Size) i * m->nintents];
+		}
+	if (m->noccasions == MAX_OCCASIONS || (side.data != NULL && side.len > MAX_OCCASION_NAME) || (channel.data != NULL && channel.len > MAX_OCCASION_NAME))
+		return NULL;
+	concerned = &m->concerned[(Size) m->noccasions * m->nintents];
+	for (int i = 0; i < m->nintents; i++)
+		concerned[i] = MatcherConcerns(m, i, side, channel);
+	m->occasions[m->noccasions] = (Occasion) {NameOf(side), NameOf(channel)};
+	m->last_occasion = m->noccasions++;
+	return concerned;
+}
+
 bool
 MatcherVetoes(const Matcher *m, int intent)
 {
@@ -522,21 +568,11 @@ MatchCmp(const void *a, const void *b)
 	return (x->to > y->to) - (x->to < y->to);
 }
 
-static int
-Characters(const char *text, int from, int to)
-{
-	int			n = 0;
-
-	for (int i = from; i < to; i++)
-		n += ((unsigned char) text[i] & 0xC0) != 0x80;
-	return n;
-}
-
 /* Characters between two places, or more than `most` */
 static int
 Gap(const char *text, int from, int to, int most)
 {
-	return to - from > 4 * (most + 1) ? most + 1 : Characters(text, from, to);
+	return to - from > 4 * (most + 1) ? most + 1 : Utf8Characters(text + from, Max(to - from, 0));
 }
 
 /* Pair each first word with the nearest second one, if that is near enough; of two that are as near, the one before */
@@ -668,10 +704,9 @@ Conclude(const TextIntent *intent, Match *x, int n, TextMatch *result)
 static const int *
 FindHits(Matcher *m, const char *text, int len)
 {
-	int			has = TextHas(text, len);
 	TextScan	scan = {m, text, len, text, len};
 
-	if ((has & HAS_SPACES) != 0)
+	if (HasRuns(text, len))
 	{
 		scan.len = Pack(text, len);
 		scan.text = packed;
@@ -682,9 +717,14 @@ FindHits(Matcher *m, const char *text, int len)
 	/* in the order of their ends, where it may decide which of the texts of a pattern count */
 	if (nhits > TEXT_MAX_REPEATS)
 		qsort(hits, nhits, sizeof(Hit), HitCmp);
-	for (int d = 0; d < DATABASE_FACTORED; d++)
-		if (m->databases[d].nexpressions > 0 && (m->databases[d].needs & ~has) == 0)
-			ScanFor(&scan, d);
+	if (m->whole)
+	{
+		int			has = TextHas(text, len);
+
+		for (int d = 0; d < DATABASE_FACTORED; d++)
+			if (m->databases[d].nexpressions > 0 && (m->databases[d].needs & ~has) == 0)
+				ScanFor(&scan, d);
+	}
 	for (int i = 0; i < scan.ndue; i++)
 	{
 		if (m->due[i] >= 0)
@@ -700,6 +740,7 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 {
 	int			n = 0;
 	const int  *places;
+	const bool *concerned;
 
 	*found = m->found;
 	m->nvetoes = 0;
@@ -707,6 +748,7 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 		return 0;
 	text[-1] = '\n';
 	looks++;
+	concerned = Concerned(m, side, channel);
 	places = FindHits(m, text, len);
 	nmatches = nhalves = 0;
 	for (int h = 0; h < nhits; h++)
@@ -724,7 +766,8 @@ MatcherLook(Matcher *m, char *text, int len, Str side, Str channel, Str lang, co
 			const User *user = &e->users[u];
 			TextPattern *p = &m->patterns[user->pattern];
 
-			if ((lang.data != NULL && p->lang.data != NULL && !StrEq(p->lang, lang)) || !MatcherConcerns(m, p->intent, side, channel))
+			if ((lang.data != NULL && p->lang.data != NULL && !StrEq(p->lang, lang)) ||
+				!(concerned != NULL ? concerned[p->intent] : MatcherConcerns(m, p->intent, side, channel)))
 				continue;
 			if (p->spelt && (HasLonger(e, user, text, to) || !CountSpelt(p)))
 				continue;

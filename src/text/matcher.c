@@ -481,6 +481,7 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 	for (int d = 0; d < NEEDS_KINDS; d++)
 		m->databases[d].needs = d;
 	m->factored = palloc((npatterns + 1) * sizeof(Factored));
+	m->concerned = palloc_extended((Size) MAX_OCCASIONS * (nintents + 1), MCXT_ALLOC_HUGE);
 	m->found = palloc((nintents + 1) * sizeof(TextMatch));
 	m->vetoes = palloc((nintents + 1) * sizeof(int));
 	if (!MakeExpressions(m, &list, fault))
@@ -498,6 +499,7 @@ MatcherMake(TextIntent *intents, int nintents, TextPattern *patterns, int npatte
 		if (m->databases[d].nexpressions == 0)
 			continue;
 		CHECK_FOR_INTERRUPTS();
+		m->whole |= d < DATABASE_FACTORED;
 		if (stored == NULL && !Compile(m, d, fault))
 			return NULL;
 		if (matcher_scratch == NULL)

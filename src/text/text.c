@@ -4,6 +4,7 @@
  */
 #include "text/text.h"
 
+#include "base/bytes.h"
 #include "base/writer.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -23,6 +24,9 @@
 #define TEXT_HEARD_SLOTS	16384
 #define TEXT_MAX_HEARD	1000
 
+/* The processor is asked for the text of the event so many further */
+#define AHEAD			4
+
 /* where texts are folded: as long as the longest so far, and bounded */
 static char *folded = NULL;
 static int	folded_max = 0;
@@ -36,25 +40,10 @@ ByteOfCharacter(const char *s, int len, int n)
 	int			at = 0;
 
 	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII)
-	{
-		for (; at < len; at++)
-			if (((unsigned char) s[at] & 0xC0) != 0x80 && n-- == 0)
-				break;
-	}
-	else
-		while (at < len && n-- > 0)
-			at += pg_mblen(s + at);
+		return Utf8Place(s, len, n);
+	while (at < len && n-- > 0)
+		at += pg_mblen(s + at);
 	return Min(at, len);
-}
-
-static int
-CountCharacters(const char *s, int from, int to)
-{
-	int			n = 0;
-
-	for (int i = from; i < to; i++)
-		n += ((unsigned char) s[i] & 0xC0) != 0x80;
-	return n;
 }
 
 /* Intents of the text that is looked at: as many as any text so far may show */
@@ -169,8 +158,8 @@ Look(TextPublication *p, const char *s, int len, bool stays, Str side, Str chann
 
 		if (pattern)
 		{
-			e->from = CountCharacters(folded + 1, 0, matches[i].from);
-			e->to = e->from + CountCharacters(folded + 1, matches[i].from, matches[i].to);
+			e->from = Utf8Characters(folded + 1, matches[i].from);
+			e->to = e->from + Utf8Characters(folded + 1 + matches[i].from, matches[i].to - matches[i].from);
 		}
 		else
 			VoicePlace(p->voice, &said[k], s, len, pg_mbstrlen_with_len(s, len), &e->from, &e->to);
@@ -304,6 +293,8 @@ TextEvents(EventList *list, int *next, Size max_bytes, int lane, int lanes)
 
 		if ((*next & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
+		if (*next + AHEAD < list->n && list->events[*next + AHEAD].body != (Datum) 0)
+			Fetch(DatumGetPointer(list->events[*next + AHEAD].body));
 		if (e->read || e->ahead || !Wanted(e, lane, lanes) || (p = PublicationFor(e->occurred_at)) == NULL)
 			continue;
 		body = ShortBody(e);

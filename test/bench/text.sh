@@ -7,7 +7,7 @@ sql -v n="$(scaled 200000)" -f - <<'S' >/dev/null
 SELECT setseed(0.42);
 CREATE UNLOGGED TABLE bench.example AS SELECT row_number() OVER () AS n, body, lang FROM revops.intent_example;
 CREATE UNLOGGED TABLE bench.message AS
-SELECT e.body, e.lang FROM generate_series(1, :n) g JOIN bench.example e ON e.n = 1 + (g * 7919) % (SELECT count(*) FROM bench.example) ORDER BY random();
+SELECT e.body, e.lang FROM generate_series(1, :n) g JOIN bench.example e ON e.n = 1 + (g::bigint * 7919) % (SELECT count(*) FROM bench.example) ORDER BY random();
 -- all patterns as alternations, one for each topic, since one of all is more than PostgreSQL takes
 CREATE UNLOGGED TABLE bench.alternation AS
 SELECT i.topic, string_agg(CASE WHEN p.kind = 'regex' THEN replace(p.pattern, '\b', '\y') WHEN p.near IS NULL THEN l.a
@@ -55,7 +55,7 @@ SELECT setseed(0.42);
 INSERT INTO revops.event (occurred_at, person, side, channel, kind, object, body)
 SELECT now() - (:n - g) * interval '0.9 s', 'p' || (1 + floor(20000 * power(random(), 2)))::int, 'customer', 'wecom', 'k' || (1 + floor(random() * 40))::int, '/p' || (random() * 50)::int,
        CASE :'body' WHEN 'own' THEN e.body || ' ' || g WHEN 'shared' THEN e.body END
-FROM generate_series(1, :n) g JOIN bench.example e ON e.n = 1 + (g * 7919) % (SELECT count(*) FROM bench.example) ORDER BY g;
+FROM generate_series(1, :n) g JOIN bench.example e ON e.n = 1 + (g::bigint * 7919) % (SELECT count(*) FROM bench.example) ORDER BY g;
 VACUUM ANALYZE revops.event;
 CHECKPOINT;
 S
