@@ -1,4 +1,4 @@
-# analysis.sh: the aggregates against the executor's own floor, plain SQL and ClickHouse; run.sh sources it, as its part "analysis".
+# analysis.sh: the aggregates against the executor's own floor, plain SQL and ClickHouse; run.sh runs it, as its part "analysis".
 #   REVOPS_BENCH_ANALYSIS_ROWS   events (default 10 million times the scale)
 # One process each: no parallel workers (but in one row), one thread in ClickHouse. All in memory, and no aggregation spills to disk.
 events=${REVOPS_BENCH_ANALYSIS_ROWS:-$(scaled 10000000)}
@@ -15,6 +15,7 @@ FROM (SELECT greatest(:n / 6480, 1) AS per_span) p, generate_series(1, :n) g;
 VACUUM ANALYZE bench.click;
 S
 
+trap '[ -z "$ch_pid" ] || kill "$ch_pid"' EXIT
 ch_pid='' ch_port=19017 ch_dir=$dir/clickhouse
 ch() { clickhouse-client --port "$ch_port" --max_threads 1 --max_memory_usage 16000000000 --query "$1"; }
 export PATH=$PATH:/usr/sbin
@@ -120,6 +121,3 @@ compare "day_streak" 10 "revops.day_streak(ts, 'Asia/Shanghai')" "count(ts)" \
 compare "next_node" - "revops.next_node('forward', 'first_match', ts, page, true, $c1, $c2)" "count(*) FILTER (WHERE $c1), count(*) FILTER (WHERE $c2), count(page)" \
 	"SELECT DISTINCT ON (u) u, CASE WHEN k2 = 'search' THEN page3 END FROM (
 		SELECT u, ts, k, lead(k) OVER w AS k2, lead(page, 2) OVER w AS page3 FROM bench.click WINDOW w AS (PARTITION BY u ORDER BY ts)) a WHERE $c1 ORDER BY u, ts" ''
-unset PGOPTIONS
-[ -z "$ch_pid" ] || { kill "$ch_pid"; wait "$ch_pid" 2>/dev/null || true; }
-sql -c "DROP TABLE bench.click" -c "CALL bench.worker(true)" >/dev/null

@@ -1,4 +1,4 @@
-# assignment.sh: optimal_assignment() against scipy in turns, and customers with 20 candidates each; run.sh sources it, as its part "assignment".
+# assignment.sh: optimal_assignment() against scipy in turns, and customers with 20 candidates each; run.sh runs it, as its part "assignment".
 # The matrices are read by rows, and by one row with arrays for each task. scipy has its matrix in memory; what it takes to bring it there is told too.
 square() {
 	local n=$1 kind=$2 benefit=$3 ours=() arrays=() theirs=() fetch=() a b s f total their_total i
@@ -64,4 +64,3 @@ for noise in 0.01 0.1; do
 		row "Assignment, the same, all rank alike, noise $noise, $capacity places" "$t s" "< 2 s" "$t" "<" 2
 	done
 done
-sql -c "DROP TABLE bench.pair" >/dev/null

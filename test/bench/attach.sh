@@ -1,4 +1,4 @@
-# attach.sh: what an attached table costs its writers, and how fast its rows are taken over; run.sh sources it, as its part "attach".
+# attach.sh: what an attached table costs its writers, and how fast its rows are taken over; run.sh runs it, as its part "attach".
 n=$(scaled 500000)
 say "attach: making $n rows ..."
 sql -c "CALL bench.worker(false)" -v n="$n" -v file="$dir/deal.csv" -f - <<'S' >/dev/null
@@ -43,5 +43,3 @@ for ((i = 1; i <= rounds; i++)); do
 	done
 done
 row "UPDATE of one row, attached / not, synchronous_commit off" "$(median "${single[@]}") ms / $(median "${single_plain[@]}") ms" - 0
-sql -c "SELECT revops.detach('bench.attached_deal', 'opportunity')" -c "DROP TABLE bench.deal, bench.attached_deal" \
-	-c "TRUNCATE revops.opportunity, revops.stage_history" -c "CALL bench.worker(true)" >/dev/null

@@ -1,4 +1,4 @@
-# learn.sh: training and classifying BANKING77 against scikit-learn, in turns; run.sh sources it, as its part "learn".
+# learn.sh: training and classifying BANKING77 against scikit-learn, in turns; run.sh runs it, as its part "learn".
 # Skipped where the data (REVOPS_DATA, else ../shared/data of the tree) or python3-sklearn is not there. One core each.
 banking=${REVOPS_DATA:-$here/../../../shared/data}/intent/banking77.csv
 if ! [ -r "$banking" ]; then
@@ -31,5 +31,4 @@ S
 	o=$(median "${ours[@]}") s=$(median "${theirs[@]}") r=$(median "${rate[@]}") q=$(median "${their_rate[@]}")
 	row "Training BANKING77, of scikit-learn's time" "$(ratio "$o" "$s") ($o s / $s s; accuracy $a)" "<= 1" "$(ratio "$o" "$s")" "<=" 1
 	row "Classifying it, times scikit-learn's texts a second" "$(ratio "$r" "$q") ($r / $q)" ">= 10" "$(ratio "$r" "$q")" ">=" 10
-	sql -c "DELETE FROM revops.model_version" -c "DELETE FROM revops.model" >/dev/null
 fi

@@ -1,4 +1,4 @@
-# predict.sh: yes-or-no questions over a million rows of 20 columns: training against scikit-learn, rows predicted a second; run.sh sources it,
+# predict.sh: yes-or-no questions over a million rows of 20 columns: training against scikit-learn, rows predicted a second; run.sh runs it,
 # as its part "predict". The comparison is left out where python3-sklearn is not there. CPU seconds, one core each.
 n=$(scaled 1000000)
 sql -v n="$n" <<'S' >/dev/null
@@ -45,4 +45,3 @@ else
 	row "Training $n rows of 20 columns" "$o s; with fixed settings $x s" - 0
 fi
 row "Rows predicted in a CPU second" "$r" ">= 500,000" "$r" ">=" 500000
-sql -c "DROP TABLE bench.many" -c "DELETE FROM revops.model_version" -c "DELETE FROM revops.model" >/dev/null

@@ -1,4 +1,4 @@
-# stages.sh: events through the stage filter, and calibration of 100,000 opportunities; run.sh sources it, as its part "stages".
+# stages.sh: events through the stage filter, and calibration of 100,000 opportunities; run.sh runs it, as its part "stages".
 n=$(scaled 1000000) m=$(scaled 100000)
 sql -c "CALL bench.worker(false)" -c "SELECT bench.reset()" >/dev/null
 sql <<'S' >/dev/null
@@ -51,5 +51,3 @@ p=$(median "${proposals[@]}")
 row "Estimates of $m opportunities made by the stream, 2 events each" "$w s" - 0
 row "$m opportunities held against their estimates, $k proposals" "$p s" "< 1 s" "$p" "<" 1
 row "These $k applied, logged, in the history" "$a s" - 0
-sql -c "SELECT revops.drop_pipeline('bench')" -c "TRUNCATE revops.calibration, revops.calibration_refusal, revops.stage_history, revops.stage_confirmation, revops.stage_request" \
-	-c "DELETE FROM revops.opportunity" -c "DROP TABLE bench.past" -c "SELECT bench.reset()" -c "CALL bench.worker(true)" >/dev/null

@@ -1,4 +1,4 @@
-# units.sh: who takes over, among more and more reps; run.sh sources it, as its part "units".
+# units.sh: who takes over, among more and more reps; run.sh runs it, as its part "units".
 # Ten customers a rep, ten reps a unit; of each customer five reps who have served it, of each rep a hundred who have worked with it.
 units_data() {    # REPS
 	sql -c "CALL bench.worker(false)" -v n="$1" -f - <<'S' >/dev/null

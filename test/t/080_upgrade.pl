@@ -44,17 +44,20 @@ $node->safe_psql('fresh', 'CREATE EXTENSION pg_revops');
 my $objects = slurp_file("$root/test/upgrade/objects.sql");
 sub objects { my ($db) = @_; return $node->safe_psql($db, $objects); }
 
+# what a query says of each table, in one statement; %1$s: the table
+sub of_tables
+{
+	my ($db, $tables, $query) = @_;
+	return $node->safe_psql($db, "SELECT t || ': ' || (xpath('/row/*/text()', query_to_xml(format(\$q\$$query\$q\$, t), true, true, '')))[1] FROM ($tables) AS x (t) ORDER BY t");
+}
+
 # rows of the extension's own tables, as an install leaves them; the stamps of the moment are left out
 sub rows
 {
 	my ($db) = @_;
-	my $result = '';
-	for my $table (split /\n/, $node->safe_psql($db, q{SELECT c.oid::regclass FROM pg_class c JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass
-		AND d.deptype = 'e' JOIN pg_extension x ON x.oid = d.refobjid AND x.extname = 'pg_revops' WHERE c.relkind IN ('r', 'p') ORDER BY 1}))
-	{
-		$result .= "$table: " . $node->safe_psql($db, "SELECT count(*), md5(string_agg(r::text, E'\\n' ORDER BY r::text COLLATE \"C\")) FROM $table r") . "\n";
-	}
-	return $result;
+	return of_tables($db, q{SELECT c.oid::regclass::text FROM pg_class c JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass
+		AND d.deptype = 'e' JOIN pg_extension x ON x.oid = d.refobjid AND x.extname = 'pg_revops' WHERE c.relkind IN ('r', 'p')},
+		'SELECT count(*) || coalesce(md5(string_agg(r::text, chr(10) ORDER BY r::text COLLATE "C")), $$$$) FROM %1$s r');
 }
 
 # the lines that only one of two texts has
@@ -71,43 +74,47 @@ my $fresh = objects('fresh');
 my $fresh_rows = rows('fresh');
 cmp_ok(scalar(split /\n/, $fresh), '>', 1000, 'the extension has its objects');
 
+my %installed;
+
 # Install a version, fill it, update it to another one; returns what differs from a fresh install, in an empty database
 sub upgrade
 {
 	my ($from, $fill) = @_;
 	my $db = "from_$from" =~ tr/./_/r;
 
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS $db");
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS ${db}_empty");
-	$node->safe_psql('postgres', "CREATE DATABASE $db");
-	$node->safe_psql('postgres', "CREATE DATABASE ${db}_empty");
-	$node->safe_psql("${db}_empty", "CREATE EXTENSION pg_revops VERSION '$from'");
+	# a version is installed once, and copied
+	if (!$installed{$from}++)
+	{
+		$node->safe_psql('postgres', "CREATE DATABASE $db");
+		$node->safe_psql($db, "CREATE EXTENSION pg_revops VERSION '$from'");
+	}
+	for my $copy ('empty', $fill ? 'filled' : ())
+	{
+		$node->safe_psql('postgres', "DROP DATABASE IF EXISTS ${db}_$copy");
+		$node->safe_psql('postgres', "CREATE DATABASE ${db}_$copy TEMPLATE $db");
+	}
 	my ($rc, $out, $err) = $node->psql("${db}_empty", 'ALTER EXTENSION pg_revops UPDATE');
 	return "the update fails: $err" if $rc != 0;
 	my $differences = difference($fresh, objects("${db}_empty")) . difference($fresh_rows, rows("${db}_empty"));
 	return $differences unless $fill;
 
 	# the data, kept: every column of every row that was there before is there after, by name
-	$node->safe_psql($db, "CREATE EXTENSION pg_revops VERSION '$from'");
+	$db .= '_filled';
 	($rc, $out, $err) = $node->psql($db, $fill, on_error_stop => 1);
 	return "the data of $from cannot be filled in: $err" if $rc != 0;
-	my @tables = split /\n/, $node->safe_psql($db, q{SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'revops'::regnamespace AND c.relkind = 'r' ORDER BY 1});
+	$node->safe_psql($db, q{DO $$ DECLARE t regclass; BEGIN
+		CREATE SCHEMA before;
+		FOR t IN SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'revops'::regnamespace AND c.relkind = 'r' LOOP
+			EXECUTE format('CREATE TABLE before.%I AS SELECT to_jsonb(r) AS r FROM %s r', (SELECT relname FROM pg_class WHERE oid = t), t);
+		END LOOP; END $$});
+	my $tables = q{SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'before'::regnamespace AND c.relkind = 'r'};
 	my $count = 0;
-	for my $table (@tables)
-	{
-		my $name = $table =~ s/\W/_/gr;
-		$node->safe_psql($db, "CREATE TABLE public.before_$name AS SELECT to_jsonb(r) AS r FROM $table r");
-		$count += $node->safe_psql($db, "SELECT count(*) FROM public.before_$name");
-	}
+	$count += (split /: /)[1] for split /\n/, of_tables($db, $tables, 'SELECT count(*) FROM before.%1$I');
 	$node->safe_psql($db, 'ALTER EXTENSION pg_revops UPDATE');
-	for my $table (@tables)
-	{
-		my $name = $table =~ s/\W/_/gr;
-		next if $node->safe_psql($db, "SELECT to_regclass('$table') IS NULL OR '$table' NOT IN (SELECT unnest(extconfig)::regclass::text FROM pg_extension)"
-			  . " AND '$table' NOT LIKE 'revops.event\\_%'") eq 't';
-		my $lost = $node->safe_psql($db, "SELECT count(*) FROM public.before_$name b WHERE NOT EXISTS (SELECT FROM $table t WHERE to_jsonb(t) @> b.r)");
-		$differences .= "$lost rows of $table are lost or changed\n" if $lost ne '0';
-	}
+	$differences .= join '', map { "rows lost or changed: $_\n" } grep { !/: 0$/ } split /\n/, of_tables($db,
+		qq{$tables AND to_regclass('revops.' || quote_ident(c.relname)) IS NOT NULL
+			AND (to_regclass('revops.' || quote_ident(c.relname)) IN (SELECT unnest(extconfig) FROM pg_extension) OR c.relname LIKE 'event\\_%')},
+		'SELECT count(*) FROM before.%1$I b WHERE NOT EXISTS (SELECT FROM revops.%1$I t WHERE to_jsonb(t) @> b.r)');
 	return "no data was filled in\n" if $count < 20;
 	($rc, $out, $err) = $node->psql($db, "SELECT revops.track('page_view', person => 'ada'); SELECT revops.process();");
 	$differences .= "after the update: $err" if $rc != 0;
