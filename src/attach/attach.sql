@@ -116,8 +116,9 @@ DECLARE
     name    text;
 BEGIN
     FOR name IN
+        -- not LIKE: to plan it takes the square of the pattern's length
         SELECT g.tgname FROM pg_trigger g
-        WHERE g.tgrelid = rel AND g.tgfoid = 'revops.attachment_trigger'::regproc AND g.tgname LIKE format('revops\_%s\_%%', kind)
+        WHERE g.tgrelid = rel AND g.tgfoid = 'revops.attachment_trigger'::regproc AND left(g.tgname, length(kind) + 8) = format('revops_%s_', kind)
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', name, rel);
     END LOOP;
