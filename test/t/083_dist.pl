@@ -24,7 +24,7 @@ is(join(', ', grep { !m{^pg_revops-\Q$version\E/} } sort keys %in), '', 'all is 
 my @must = (qw(META.json Makefile pg_revops.control README.md CHANGELOG.md LICENSE src/pg_revops.c src/grants.sql test/setup.mk test/lib.sh tools/dist.sh debian/control.in
 	debian/rules docs/reference/README.md), map { s{^\Q$root\E/}{}r } glob("$root/src/*/*.[ch] $root/src/*/*.sql $root/src/text/pack/*.json $root/upgrade/*.sql $root/sql/*.sql $root/test/t/*.pl $root/docs/*.md"));
 is(join(', ', grep { !$in{"pg_revops-$version/$_"} } @must), '', 'it holds what a build, an installation and the tests need');
-is(join(', ', grep { /\.(o|so|bc)$|tmp_check|\.git\/|--\Q$version\E\.sql$/ } sort keys %in), '', 'and nothing that a build leaves');
+is(join(', ', grep { m{\.(o|so|bc)$|tmp_check|\.git/|^[^/]+/pg_revops--\Q$version\E\.sql$} } sort keys %in), '', 'and nothing that a build leaves');
 
 my $meta = decode_json(slurp_file("$root/META.json"));
 is(join(', ', grep { !$meta->{$_} } qw(name abstract version maintainer license provides meta-spec)), '', 'META.json has what it must');
