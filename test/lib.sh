@@ -87,7 +87,7 @@ assert_server() {
 	local keep=${SANITIZE_DIR:-/var/tmp/pg_revops_sanitize} p missing=() version list
 	local server=$keep/postgresql-$PGV src=$keep/source
 	if [ ! -x "$server/bin/postgres" ]; then
-		for p in valgrind dpkg-dev; do installed "$p" || missing+=("$p"); done
+		for p in valgrind dpkg-dev flex bison; do installed "$p" || missing+=("$p"); done
 		[ ${#missing[@]} = 0 ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 		say "Building PostgreSQL $PGV with assertions, for valgrind ..."
 		rm -rf "$src"
