@@ -99,7 +99,8 @@ assert_server() {
 			(cd "$src" && apt-get "${list[@]}" source --only-source "postgresql-$PGV=$version") >"$src/log" 2>&1 && break
 		done
 		ls -d "$src"/postgresql-*/configure >/dev/null 2>&1 || { cat "$src/log" >&2; die "The source of PostgreSQL $PGV could not be had."; }
-		(cd "$src/build" && ../postgresql-*/configure -q --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests --without-readline \
+		# its make makes the headers at the first level only
+		(unset MAKELEVEL MAKEFLAGS && cd "$src/build" && ../postgresql-*/configure -q --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests --without-readline \
 			--with-system-tzdata=/usr/share/zoneinfo CPPFLAGS=-DUSE_VALGRIND CFLAGS='-Og -g -fno-omit-frame-pointer' &&
 			make -s -j"$(nproc)" && make -s install) >"$src/log" 2>&1 || { tail -40 "$src/log" >&2; die "PostgreSQL could not be built."; }
 		cp "$src"/postgresql-*/src/tools/valgrind.supp "$server/"
