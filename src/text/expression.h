@@ -112,6 +112,9 @@ struct Matcher
 #define FACTOR_OF(id)		((-1 - (id)) / TEXT_MAX_FACTORS)
 #define FACTOR_SET(id)		((-1 - (id)) % TEXT_MAX_FACTORS)
 
+/* occasion.c: which intents concern what a side says in a channel, one after the other; NULL: that is not kept, ask MatcherConcerns() */
+extern const bool *MatcherConcerned(Matcher *m, Str side, Str channel);
+
 /* matcher.c: the library's scratch space, one for each backend, as large as any database wanted */
 extern hs_scratch_t *matcher_scratch;
 

@@ -245,6 +245,18 @@ is($different, '', 'what is looked for by factors, and literals, find what plain
 cmp_ok($accepted, '>', 15, 'of many expressions');
 cmp_ok($shown, '>', 200, 'in many texts');
 
+# intents of one side or channel: the answers for the first sides and channels are remembered, those for others and for long names are not; all are right, when asked again too
+sql(q{SELECT revops.put_intent('of_reps', '{"sides": ["rep"], "threshold": 0, "patterns": [{"include": "occasionword", "lang": "en"}]}');
+	SELECT revops.put_intent('of_channels', format('{"channels": ["c3", "c30", "%s"], "threshold": 0, "patterns": [{"include": "occasionword", "lang": "en"}]}', repeat('x', 60))::jsonb);
+	SELECT revops.publish_intents()});
+is(sql(q{SET revops.as_of = '2028-01-01'; SELECT count(*), count(DISTINCT shown), count(*) FILTER (WHERE shown <> wanted) FROM (
+	SELECT coalesce((SELECT string_agg(d.intent, ',' ORDER BY d.intent) FROM revops.detect_intents('an occasionword', side, channel) d WHERE d.intent LIKE 'of\_%'), '') AS shown,
+		concat_ws(',', CASE WHEN coalesce(channel, 'c3') IN ('c3', 'c30', repeat('x', 60)) THEN 'of_channels' END, CASE WHEN coalesce(side, 'rep') = 'rep' THEN 'of_reps' END) AS wanted
+	FROM generate_series(1, 2) again, unnest('{rep,customer,NULL}'::text[]) side,
+		(SELECT 'c' || n FROM generate_series(1, 40) n UNION ALL SELECT repeat('x', 60) UNION ALL SELECT repeat('x', 59) UNION ALL SELECT NULL) c (channel)) x}), '258|4|0',
+	'what concerns a side or a channel');
+sql(q{SELECT count(revops.drop_intent(intent)) FROM revops.intent WHERE intent LIKE 'of\_%'});
+
 # literals are looked for in blocks of a text: what is before them changes nothing but their place
 sql(join('; ', map { my $n = $_; "SELECT revops.put_intent('block$n', '{\"threshold\": 0, \"patterns\": [" . join(', ', map { sprintf '{"lang": "%s", "include": "%s"}', rand() < 0.5 ? 'zh' : 'en',
 		join('', map { s/'/''/gr } map { $words[ rand @words ] } 1 .. 2 + int rand 5) } 1 .. 4) . "]}')" } 1 .. 40) . '; SELECT revops.publish_intents()');
