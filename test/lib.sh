@@ -130,7 +130,9 @@ show_failures() {
 		echo "---- ${f#"$tree"/}"
 		cat "$f"
 	done
-	find "$tree/tmp_check/log" -name 'regress_log_*' 2>/dev/null | sort | while read -r f; do
+	# where TAP tests ran at all
+	[ -d "$tree/tmp_check/log" ] || return 0
+	find "$tree/tmp_check/log" -name 'regress_log_*' | sort | while read -r f; do
 		grep -Eq '^(\[[^]]*\]\([^)]*\) )?not ok|died|Bail out|timed out|Dubious' "$f" || continue
 		echo "---- ${f#"$tree"/}"
 		tail -60 "$f"

@@ -50,11 +50,11 @@ InitRangeTable(EState *estate, Relation rel)
 #endif
 }
 
-/* Is an entry of the index no more than columns of the row, and wanted for every row at once? */
+/* Is an entry of the index no more than columns of the row, and wanted at once? */
 static bool
 IsPlainIndex(const IndexInfo *info)
 {
-	if (info->ii_Expressions != NIL || info->ii_Predicate != NIL || info->ii_ExclusionOps != NULL || !info->ii_ReadyForInserts)
+	if (info->ii_Expressions != NIL || info->ii_ExclusionOps != NULL || !info->ii_ReadyForInserts)
 		return false;
 	for (int k = 0; k < info->ii_NumIndexAttrs; k++)
 		if (info->ii_IndexAttrNumbers[k] <= 0)
@@ -101,7 +101,13 @@ TableWriterOpen(const char *table)
 		(RelationGetDescr(w->rel)->constr != NULL && RelationGetDescr(w->rel)->constr->has_generated_stored);
 	w->plain_indexes = true;
 	for (int i = 0; i < w->rri->ri_NumIndices; i++)
-		w->plain_indexes = w->plain_indexes && IsPlainIndex(w->rri->ri_IndexRelationInfo[i]) && w->rri->ri_IndexRelationDescs[i]->rd_index->indimmediate;
+	{
+		IndexInfo  *info = w->rri->ri_IndexRelationInfo[i];
+
+		w->plain_indexes = w->plain_indexes && IsPlainIndex(info) && w->rri->ri_IndexRelationDescs[i]->rd_index->indimmediate;
+		if (info->ii_Predicate != NIL)
+			info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, w->estate);
+	}
 	return w;
 }
 
@@ -139,11 +145,24 @@ TableWriterPut(TableWriter *w, bool update, const Datum *values, const bool *isn
 		ExecSimpleRelationInsert(w->rri, w->estate, w->slot);
 }
 
+/* Does a partial index have the row? */
+static bool
+HasRow(TableWriter *w, const IndexInfo *info, TupleTableSlot *slot)
+{
+	ExprContext *context;
+
+	if (info->ii_PredicateState == NULL)
+		return true;
+	context = GetPerTupleExprContext(w->estate);
+	context->ecxt_scantuple = slot;
+	return ExecQual(info->ii_PredicateState, context);
+}
+
 /* Does the index keep the least and greatest time of each range of pages? */
 static bool
-KeepsExtremes(Relation index)
+KeepsExtremes(Relation index, const IndexInfo *info)
 {
-	return index->rd_rel->relam == BRIN_AM_OID && index->rd_index->indnatts == 1 && index->rd_opcintype[0] == TIMESTAMPTZOID &&
+	return index->rd_rel->relam == BRIN_AM_OID && info->ii_Predicate == NIL && index->rd_index->indnatts == 1 && index->rd_opcintype[0] == TIMESTAMPTZOID &&
 		index_getprocid(index, 1, BRIN_PROCNUM_OPCINFO) == F_BRIN_MINMAX_OPCINFO;
 }
 
@@ -155,6 +174,8 @@ InsertEntry(TableWriter *w, int i, TupleTableSlot *slot)
 	Datum		values[INDEX_MAX_KEYS];
 	bool		isnull[INDEX_MAX_KEYS];
 
+	if (!HasRow(w, info, slot))
+		return;
 	for (int k = 0; k < info->ii_NumIndexAttrs; k++)
 		values[k] = slot_getattr(slot, info->ii_IndexAttrNumbers[k], &isnull[k]);
 	(void) index_insert(index, values, isnull, &slot->tts_tid, w->rel, index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
@@ -225,6 +246,8 @@ SortEntries(TableWriter *w, int i)
 	}
 	for (int r = 0; r < w->nadded; r++)
 	{
+		if (!HasRow(w, info, w->added[r]))
+			continue;
 		for (int k = 0; k < info->ii_NumIndexAttrs; k++)
 			values[k] = slot_getattr(w->added[r], info->ii_IndexAttrNumbers[k], &isnull[k]);
 		tuplesort_putindextuplevalues(w->sorts[i], index, &w->added[r]->tts_tid, values, isnull);
@@ -265,7 +288,7 @@ WriteEntries(TableWriter *w, bool more)
 	{
 		Relation	index = w->rri->ri_IndexRelationDescs[i];
 
-		if (KeepsExtremes(index))
+		if (KeepsExtremes(index, w->rri->ri_IndexRelationInfo[i]))
 			InsertExtremes(w, i);
 		else if (index->rd_rel->relam == BTREE_AM_OID && !index->rd_index->indisunique && (more || (w->sorts != NULL && w->sorts[i] != NULL)))
 			SortEntries(w, i);

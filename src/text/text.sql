@@ -74,6 +74,9 @@ CREATE TABLE revops.event_intent (
     evidence    text NOT NULL,
     PRIMARY KEY (event_id, intent)
 );
+-- each row is in one of the first two: who asks what an account or a visitor said
+CREATE INDEX event_intent_account ON revops.event_intent (account, occurred_at) WHERE account IS NOT NULL;
+CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) WHERE account IS NULL;
 CREATE INDEX event_intent_occurred_at ON revops.event_intent USING brin (occurred_at) WITH (pages_per_range = 32);
 COMMENT ON TABLE revops.event_intent IS 'The intents that the bodies of events show. Written by the stream with what else an event adds; gone with the events by revops.retention';
 COMMENT ON COLUMN revops.event_intent.person IS 'As sent: a visitor stays one here';
@@ -213,19 +216,30 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'intents_of';
 COMMENT ON FUNCTION revops.intents_of(text, text, text, text) IS
 'The names of the intents that detect_intents() finds, for conditions and counts over many texts; {} where there is none';
 
+-- in parts, so that what is asked of one account is found by indexes
 CREATE VIEW revops.need_profile WITH (security_barrier) AS
-WITH said AS (
-    SELECT coalesce(ei.account, k.account, v.account) AS account, coalesce(i.topic, i.intent) AS topic, ei.event_id, ei.occurred_at,
-           ei.confidence * power(2, - extract(epoch FROM revops.now() - ei.occurred_at) / extract(epoch FROM i.half_life)) AS points
+WITH accounts AS (
+    SELECT v.person, v.account FROM revops.person v LEFT JOIN revops.person k ON k.person = v.identity
+    WHERE v.account IS NOT NULL AND k.account IS NULL
+    UNION ALL
+    SELECT v.person, k.account FROM revops.person v JOIN revops.person k ON k.person = v.identity
+    WHERE k.account IS NOT NULL
+), said AS (
+    SELECT ei.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
     FROM revops.event_intent ei
-    JOIN revops.intent i ON i.intent = ei.intent
-    LEFT JOIN revops.person v ON v.person = ei.person
-    LEFT JOIN revops.person k ON k.person = v.identity
-    WHERE ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
-      AND ei.occurred_at <= revops.now() AND ei.occurred_at > revops.now() - i.half_life * 10
+    WHERE ei.account IS NOT NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
+      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT revops.now() - max(i.half_life) * 10 FROM revops.intent i)
+    UNION ALL
+    SELECT a.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
+    FROM revops.event_intent ei JOIN accounts a ON a.person = ei.person
+    WHERE ei.account IS NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
+      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT revops.now() - max(i.half_life) * 10 FROM revops.intent i)
 ), topics AS (
-    SELECT s.account, s.topic, sum(s.points) AS intensity, count(DISTINCT s.event_id) AS events, max(s.occurred_at) AS last_at
-    FROM said s WHERE s.account IS NOT NULL GROUP BY s.account, s.topic
+    SELECT s.account, coalesce(i.topic, i.intent) AS topic, count(DISTINCT s.event_id) AS events, max(s.occurred_at) AS last_at,
+           sum(s.confidence * power(2::float8, - extract(epoch FROM revops.now() - s.occurred_at)::float8 / extract(epoch FROM i.half_life)::float8)) AS intensity
+    FROM said s JOIN revops.intent i ON i.intent = s.intent
+    WHERE s.occurred_at > revops.now() - i.half_life * 10
+    GROUP BY s.account, coalesce(i.topic, i.intent)
 )
 SELECT t.account, t.topic, t.intensity / sum(t.intensity) OVER (PARTITION BY t.account) AS share, t.intensity, t.events, t.last_at
 FROM topics t;

@@ -146,10 +146,25 @@ is(sql(q{SELECT count(*), count(DISTINCT i.account) > 20, count(*) FILTER (WHERE
 	LEFT JOIN revops.person v ON v.person = i.person LEFT JOIN revops.person k ON k.person = v.identity WHERE i.person LIKE 'w%' AND i.intent = 'dear'}), '3204|t|0', 'the accounts of people, and of whom they turned out to be');
 is(sql(q{SELECT count(*), sum(events) FROM revops.intent_state WHERE subject_kind = 'person' AND subject LIKE 'w%' AND intent = 'price'}), '1101|3204', 'and their scores');
 sql('CREATE EXTENSION amcheck');
-is(sql(qq{SELECT count(*) FROM (SELECT bt_index_check('revops.$_', true)) x}), '1', "$_ has all rows") foreach ('intent_state_rank', 'intent_state_pkey', 'event_intent_pkey');
+is(sql(qq{SELECT count(*) FROM (SELECT bt_index_check('revops.$_', true)) x}), '1', "$_ has all rows") foreach ('intent_state_rank', 'intent_state_pkey', 'event_intent_pkey', 'event_intent_account', 'event_intent_visitor');
 my $hours = q{SELECT string_agg((SELECT count(*) FROM revops.event_intent WHERE occurred_at >= h AND occurred_at < h + interval '1 hour')::text, ',' ORDER BY h)
 	FROM generate_series(timestamptz '2027-02-01', '2027-02-03', '1 hour') h};
 is(sql("SET enable_seqscan = off; $hours"), sql("SET enable_bitmapscan = off; $hours"), 'and so has the index by time');
+
+# what each account's people said and how they felt, as it would be asked in one piece
+sql(q{SET revops.as_of = '2027-02-03'; INSERT INTO revops.event (occurred_at, person, side, channel, kind, body) SELECT '2027-02-02'::timestamptz - g * interval '7 hours', 'w' || g % 90, 'customer', 'wecom', 'message',
+	(ARRAY['太贵了', '很好，谢谢', 'this is bad'])[1 + g % 3] FROM generate_series(1, 200) g; SELECT revops.process()});
+my $whose = 'coalesce(x.account, k.account, v.account) AS account FROM %s x LEFT JOIN revops.person v ON v.person = x.person LEFT JOIN revops.person k ON k.person = v.identity';
+my $need = sprintf "SELECT coalesce(i.topic, i.intent) AS topic, x.confidence * power(2::float8, - extract(epoch FROM revops.now() - x.occurred_at)::float8 / extract(epoch FROM i.half_life)::float8) AS points, $whose
+	JOIN revops.intent i ON i.intent = x.intent WHERE x.side = 'customer' AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - i.half_life * 10", 'revops.event_intent';
+is(sql(qq{SET revops.as_of = '2027-02-03'; SELECT count(*) > 20, count(*) FILTER (WHERE (abs(p.intensity - q.intensity) < 1e-9 * q.intensity) IS NOT TRUE) FROM revops.need_profile p
+	FULL JOIN (SELECT account, topic, sum(points) AS intensity FROM ($need) n WHERE account IS NOT NULL GROUP BY 1, 2) q USING (account, topic)}), 't|0', 'need_profile');
+my $felt = sprintf "SELECT revops.sentiment(x.body) AS sentiment, power(2::float8, - extract(epoch FROM revops.now() - x.occurred_at)::float8 / 604800) AS weight, $whose
+	WHERE x.side = 'customer' AND x.body IS NOT NULL AND NOT x.ahead AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - interval '28 days'", 'revops.event';
+is(sql(qq{SET revops.as_of = '2027-02-03'; SELECT count(*) > 20, count(*) FILTER (WHERE (abs(p.sentiment - q.sentiment) < 1e-9 AND p.events = q.events) IS NOT TRUE) FROM revops.account_sentiment p
+	FULL JOIN (SELECT account, sum(sentiment * weight) / sum(weight) AS sentiment, count(*) AS events FROM ($felt) n WHERE account IS NOT NULL GROUP BY 1) q USING (account)}), 't|0', 'account_sentiment');
+sql('ANALYZE revops.event_intent, revops.person');
+like(sql("EXPLAIN SELECT * FROM revops.need_profile WHERE account = 'a7'"), qr/$_/, "one account is found by $_") foreach ('event_intent_account', 'event_intent_visitor', 'person_account');
 
 # regular expressions that match few texts are looked for as these: the same is found as where a repeat, {1}, keeps them what they are
 srand($seed);
