@@ -271,7 +271,8 @@ BEGIN
     END;
     RETURN t;
 END $$;
-CREATE FUNCTION attack.on_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM attack.take('trigger'); RETURN NEW; END $$;
+-- (not folded into the plan: a server with assertions ends where planning changes the search_path)
+CREATE FUNCTION attack.on_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM attack.take('trigger' || left(NEW.phase, 0)); RETURN NEW; END $$;
 CREATE TABLE attack.deals (id int PRIMARY KEY, company text, phase text);
 INSERT INTO attack.deals VALUES (1, 'attack-a1', 'contact');
 CREATE TRIGGER taking BEFORE UPDATE ON attack.deals FOR EACH ROW EXECUTE FUNCTION attack.on_write();
