@@ -38,7 +38,7 @@ in_root() {
 		mount --rbind /dev "$1/dev"
 		mount -t tmpfs tmpfs "$1/dev/shm"
 		exec chroot "$@"' \
-		- "$rootfs" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp REVOPS_FUZZ=0 REVOPS_CRASHES=6 REVOPS_SEED="${REVOPS_SEED:-}" \
+		- "$rootfs" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp REVOPS_FUZZ=0 REVOPS_CRASHES=6 REVOPS_CALLS=4 REVOPS_SEED="${REVOPS_SEED:-}" \
 		PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-}" "$@"
 }
 
