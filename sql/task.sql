@@ -97,6 +97,20 @@ UPDATE revops.rep SET capacity = 3 WHERE rep = 'sue';
 SELECT revops.open_tasks(ARRAY(SELECT pg_temp.moment(100 + i, 'p3', 'cora') FROM generate_series(1, 12) i));
 SELECT count(*) AS cards, max(n) AS most, min(n) AS least, max(n) FILTER (WHERE owner = 'sue') AS sue
 FROM (SELECT owner, count(*) AS n FROM revops.task WHERE unit = 's1' GROUP BY 1) x, LATERAL generate_series(1, n) y;
+-- nobody who is away gets one, nor a unit all of which is
+BEGIN;
+INSERT INTO revops.absence (rep, starts_at, ends_at) VALUES ('sid', revops.now() - interval '1 day', revops.now() + interval '1 day'), ('sam', revops.now() - interval '2 days', revops.now()),
+    ('sue', revops.now() + interval '1 second', 'infinity');
+UPDATE revops.rep SET capacity = 100 WHERE unit = 's1';
+SELECT revops.open_tasks(ARRAY(SELECT pg_temp.moment(130 + i, 'p3', 'cora') FROM generate_series(1, 9) i));
+SELECT count(*), count(*) FILTER (WHERE owner IN ('sam', 'sue')) AS there FROM revops.task WHERE moment_id IN (SELECT pg_temp.id(130 + i) FROM generate_series(1, 9) i);
+INSERT INTO revops.absence (rep) SELECT rep FROM revops.rep WHERE unit = 's1' AND rep <> 'sid';
+SET LOCAL revops.fallback_rep = 'sue';
+SELECT revops.open_tasks(ARRAY[pg_temp.moment(140, 'p3', 'cora')]);
+SET LOCAL revops.fallback_rep = 'spare';
+SELECT revops.open_tasks(ARRAY[pg_temp.moment(141, 'p3', 'cora')]);
+SELECT moment_id, owner, unit FROM revops.task WHERE moment_id IN (pg_temp.id(140), pg_temp.id(141)) ORDER BY 1;
+ROLLBACK;
 -- everybody is full: unowned, but the unit's
 UPDATE revops.rep SET capacity = 1 WHERE unit = 's1';
 SELECT revops.open_tasks(ARRAY[pg_temp.moment(120, 'p3', 'cora')]);

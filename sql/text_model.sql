@@ -96,6 +96,11 @@ SELECT rule, subject, occurred_at, retracted_at FROM revops.moment;
 
 -- what is dropped is found no more, by the model neither; what counts towards a score keeps its name
 SELECT revops.put_signal('said_price', 'price_objection', 2, '{"intent": "price_objection"}');
+SELECT revops.put_intent('of_a_rule', '{"patterns": [{"include": "xyzzy"}]}');
+SELECT revops.put_rule('adds', '{"when": {"kind": "x"}, "intent": {"intent": "of_a_rule", "weight": 1}}');
+SELECT revops.drop_intent('of_a_rule');
+SELECT intent, dropped FROM revops.intent WHERE intent = 'of_a_rule';
+SELECT revops.drop_rule('adds');
 SELECT revops.drop_intent('greeting'), revops.drop_intent('price_objection'), revops.drop_intent('nothing'), revops.drop_intent(NULL);
 SELECT intent, dropped FROM revops.intent WHERE intent IN ('greeting', 'price_objection');
 SELECT found('hello');

@@ -34,16 +34,6 @@ CREATE INDEX account_owner_idx ON revops.account (owner) WHERE owner IS NOT NULL
 CREATE INDEX account_territory_idx ON revops.account (territory) WHERE territory IS NOT NULL;
 CREATE INDEX opportunity_owner_idx ON revops.opportunity (owner) WHERE status = 'open';
 
-CREATE TABLE revops.absence (
-    rep         text COLLATE "C" NOT NULL,
-    starts_at   timestamptz NOT NULL DEFAULT revops.now(),
-    ends_at     timestamptz NOT NULL DEFAULT 'infinity',
-    reason      text,
-    PRIMARY KEY (rep, starts_at),
-    CONSTRAINT absence_time_check CHECK (starts_at < ends_at)
-);
-COMMENT ON TABLE revops.absence IS 'When reps are away: new cards go to others meanwhile, and nobody hands customers to them';
-
 CREATE TABLE revops.account_need (
     account     text COLLATE "C" NOT NULL,
     skill       text COLLATE "C" NOT NULL CONSTRAINT account_need_skill_fkey REFERENCES revops.skill ON DELETE CASCADE,

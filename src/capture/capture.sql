@@ -74,6 +74,16 @@ CREATE TABLE revops.duty (
     CHECK (starts_at < ends_at)
 );
 
+CREATE TABLE revops.absence (
+    rep         text COLLATE "C" NOT NULL,
+    starts_at   timestamptz NOT NULL DEFAULT revops.now(),
+    ends_at     timestamptz NOT NULL DEFAULT 'infinity',
+    reason      text,
+    PRIMARY KEY (rep, starts_at),
+    CONSTRAINT absence_time_check CHECK (starts_at < ends_at)
+);
+COMMENT ON TABLE revops.absence IS 'When reps are away: new cards go to others meanwhile, and nobody hands customers to them';
+
 -- The parent has no index and no trigger: each leaf carries its own (made by
 -- revops.make_partition), so that pg_dump restores leaves as plain tables, rows verbatim.
 CREATE TABLE revops.event (

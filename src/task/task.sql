@@ -351,7 +351,7 @@ BEGIN
         ORDER BY m.occurred_at, m.moment_id
     ) r;
 
-    -- or else the reps of the units on duty in the territory, or else the fallback rep
+    -- or else the reps of the units on duty in the territory who are there, or else the fallback rep
     IF free_ids IS NOT NULL THEN
         WITH free AS MATERIALIZED (
             SELECT f.moment_id, f.subject, coalesce(f.territory, '') AS pool, f.territory,
@@ -362,12 +362,16 @@ BEGIN
             SELECT f.pool, min(f.territory) AS territory, count(*) AS k, hashtextextended(min(f.moment_id::text), 0) AS seed
             FROM free f GROUP BY f.pool
         ),
+        present AS NOT MATERIALIZED (
+            SELECT r.rep, r.unit, r.capacity FROM revops.rep r
+            WHERE r.active AND NOT EXISTS (SELECT FROM revops.absence b WHERE b.rep = r.rep AND b.starts_at <= at AND b.ends_at > at)
+        ),
         on_duty AS MATERIALIZED (
             SELECT d.pool, d.unit, d.k, d.seed
             FROM (
                 SELECT n.pool, n.k, n.seed, d.unit, rank() OVER (PARTITION BY n.pool ORDER BY bool_or(d.territory IS NOT NULL) DESC) AS rank
                 FROM need n JOIN revops.duty d ON d.territory IS NULL OR d.territory = n.territory COLLATE "C"
-                WHERE at >= d.starts_at AND at < d.ends_at AND EXISTS (SELECT FROM revops.rep r WHERE r.unit = d.unit AND r.active)
+                WHERE at >= d.starts_at AND at < d.ends_at AND EXISTS (SELECT FROM present r WHERE r.unit = d.unit)
                 GROUP BY n.pool, n.k, n.seed, d.unit
             ) d
             WHERE d.rank = 1
@@ -380,13 +384,13 @@ BEGIN
                        max(l.load) OVER (PARTITION BY d.pool) AS highest,
                        greatest(1, count(*) FILTER (WHERE r.capacity IS NULL) OVER (PARTITION BY d.pool)) AS unlimited
                 FROM on_duty d
-                JOIN revops.rep r ON r.unit = d.unit AND r.active
+                JOIN present r ON r.unit = d.unit
                 CROSS JOIN LATERAL (SELECT count(*) AS load FROM revops.task t WHERE t.owner = r.rep AND t.status IN ('open', 'claimed')) l
             ) r
             CROSS JOIN LATERAL generate_series(r.load, least(r.load + r.k, r.capacity, r.highest + (r.k + r.unlimited - 1) / r.unlimited) - 1) AS s (nth)
         ),
         spare AS MATERIALIZED (
-            SELECT r.rep FROM revops.rep r WHERE r.rep = current_setting('revops.fallback_rep', true) COLLATE "C" AND r.active
+            SELECT r.rep FROM present r WHERE r.rep = current_setting('revops.fallback_rep', true) COLLATE "C"
         )
         SELECT ids || array_agg(x.moment_id), subjects || array_agg(x.subject), owners || array_agg(x.rep)
         INTO ids, subjects, owners

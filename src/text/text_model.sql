@@ -37,7 +37,7 @@ BEGIN
     DELETE FROM revops.intent_pattern p WHERE p.intent = drop_intent.intent;
     DELETE FROM revops.intent_example e WHERE e.intent = drop_intent.intent;
     IF EXISTS (SELECT FROM revops.signal s WHERE s.intent = drop_intent.intent) OR EXISTS (SELECT FROM revops.intent_state s WHERE s.intent = drop_intent.intent)
-       OR EXISTS (SELECT FROM revops.moment_rule m WHERE m.definition ->> 'intent' = drop_intent.intent) THEN
+       OR EXISTS (SELECT FROM revops.moment_rule m WHERE m.definition -> 'intent' ->> 'intent' = drop_intent.intent) THEN
         UPDATE revops.intent i SET dropped = true WHERE i.intent = drop_intent.intent AND NOT i.dropped;
     ELSE
         DELETE FROM revops.intent i WHERE i.intent = drop_intent.intent;

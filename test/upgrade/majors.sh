@@ -63,6 +63,10 @@ for new in $(printf '%s\n' $moves | cut -d: -f2 | sort -u); do
 			mount -t tmpfs tmpfs "$1/dev/shm"
 			exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp OLD="$2" NEW="$3" \
 				OLD_LIBRARY="/opt/bookworm/usr/lib/$(uname -m)-linux-gnu" bash /src/test/upgrade/moves.sh' - "$rootfs" "$old" "$new" 2>&1 | tee "$base/out" || rc=$?
+		if [ $rc = 77 ]; then
+			say "== from PostgreSQL $old to $new: left out"
+			continue
+		fi
 		[ $rc = 0 ] || ok=0
 		read -r p _ f _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$base/out" | tail -1 || echo 0 passed, 1 failed)
 		total_passed=$((total_passed + p)) total_failed=$((total_failed + f))
