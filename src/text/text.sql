@@ -228,12 +228,12 @@ WITH accounts AS (
     SELECT ei.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
     FROM revops.event_intent ei
     WHERE ei.account IS NOT NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
-      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT revops.now() - max(i.half_life) * 10 FROM revops.intent i)
+      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT min(revops.now() - i.half_life * 10) FROM revops.intent i)
     UNION ALL
     SELECT a.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
     FROM revops.event_intent ei JOIN accounts a ON a.person = ei.person
     WHERE ei.account IS NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
-      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT revops.now() - max(i.half_life) * 10 FROM revops.intent i)
+      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT min(revops.now() - i.half_life * 10) FROM revops.intent i)
 ), topics AS (
     SELECT s.account, coalesce(i.topic, i.intent) AS topic, count(DISTINCT s.event_id) AS events, max(s.occurred_at) AS last_at,
            sum(s.confidence * power(2::float8, - extract(epoch FROM revops.now() - s.occurred_at)::float8 / extract(epoch FROM i.half_life)::float8)) AS intensity

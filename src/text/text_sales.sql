@@ -18,10 +18,14 @@ WITH accounts AS (
     WHERE e.account IS NOT NULL AND e.side = 'customer' AND e.body IS NOT NULL AND NOT e.ahead
       AND e.occurred_at <= revops.now() AND e.occurred_at > revops.now() - interval '28 days'
     UNION ALL
-    SELECT a.account, e.event_id, e.occurred_at, revops.sentiment(e.body)
-    FROM revops.my_event e JOIN accounts a ON a.person = e.person
-    WHERE e.account IS NULL AND e.side = 'customer' AND e.body IS NOT NULL AND NOT e.ahead
-      AND e.occurred_at <= revops.now() AND e.occurred_at > revops.now() - interval '28 days'
+    -- OFFSET 0: each person's events are looked up, as no join is pushed into a view that is a barrier
+    SELECT a.account, e.event_id, e.occurred_at, e.sentiment
+    FROM accounts a CROSS JOIN LATERAL (
+        SELECT x.event_id, x.occurred_at, revops.sentiment(x.body) AS sentiment
+        FROM revops.my_event x
+        WHERE x.person = a.person AND x.account IS NULL AND x.side = 'customer' AND x.body IS NOT NULL AND NOT x.ahead
+          AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - interval '28 days'
+        OFFSET 0) e
 ), weighed AS (
     SELECT s.account, s.event_id, s.occurred_at, s.sentiment, power(2::float8, - extract(epoch FROM revops.now() - s.occurred_at)::float8 / 604800) AS weight
     FROM said s

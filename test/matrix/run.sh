@@ -19,7 +19,15 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(SUITE)' 2>/dev/n
 mirror=${MIRROR:-$mirror}
 
 base=$(mktemp -d "${TMPDIR:-/var/tmp}/pg_revops_matrix.XXXXXX")
-trap 'rm -rf --one-file-system "$base"' EXIT
+declare -A running=()
+finish() {
+	local p
+	for p in "${running[@]}"; do kill -KILL -- "-$p" 2>/dev/null || true; done
+	wait || true
+	rm -rf --one-file-system "$base"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
 packages=postgresql,postgresql-server-dev-all,libjansson-dev,libvectorscan-dev,libipc-run-perl,python3-jsonschema,python3-scipy,xz-utils,tzdata,make,gcc,util-linux,ca-certificates
 
 # a loopback interface of one's own, on which no other suite's ports are taken
@@ -27,12 +35,14 @@ own_loopback=()
 if unshare --net true 2>/dev/null; then
 	own_loopback=(unshare --net perl -e 'use Socket; socket(my $s, PF_INET, SOCK_DGRAM, 0) or die; my $up = pack("a16 s x22", "lo", 1); ioctl($s, 0x8914, $up) or die "lo: $!"; exec @ARGV or die $!' --)
 fi
+# where they share one, they take turns
+[ ${#own_loopback[@]} -gt 0 ] || TOGETHER=
 
 # in_root ROOT COMMAND ...: in that root file system, as on a machine of its own
 in_root() {
 	local rootfs=$1
 	shift
-	unshare --mount --propagation private bash -c '
+	unshare --mount --pid --fork --kill-child --propagation private bash -c '
 		set -e
 		mount -t proc proc "$1/proc"
 		mount --rbind /dev "$1/dev"
@@ -83,23 +93,30 @@ count() {
 	else
 		total_failed=$((total_failed + 1)) ok=0
 	fi
-	rm -rf --one-file-system "$base/${1:?}"
+	rm -rf --one-file-system "$base/${1:?}" || true
 }
 
-declare -A running
 for suite in $suites; do
 	rc=0
 	if [ -n "${TOGETHER:-}" ]; then
+		# a group of processes of its own, which ends with this script
+		set -m
 		test_suite "$suite" >"$base/$suite.out" 2>&1 &
 		running[$suite]=$!
+		set +m
 	else
-		test_suite "$suite" 2>&1 | tee "$base/$suite.out" || rc=$?
+		# (with || behind it, set -e would be off within)
+		set +e
+		(set -e; test_suite "$suite") 2>&1 | tee "$base/$suite.out"
+		rc=$?
+		set -e
 		count "$suite" "$rc"
 	fi
 done
 for suite in "${!running[@]}"; do
 	rc=0
 	wait "${running[$suite]}" || rc=$?
+	unset "running[$suite]"
 	cat "$base/$suite.out"
 	count "$suite" "$rc"
 done

@@ -151,20 +151,35 @@ my $hours = q{SELECT string_agg((SELECT count(*) FROM revops.event_intent WHERE 
 	FROM generate_series(timestamptz '2027-02-01', '2027-02-03', '1 hour') h};
 is(sql("SET enable_seqscan = off; $hours"), sql("SET enable_bitmapscan = off; $hours"), 'and so has the index by time');
 
-# what each account's people said and how they felt, as it would be asked in one piece
-sql(q{SET revops.as_of = '2027-02-03'; INSERT INTO revops.event (occurred_at, person, side, channel, kind, body) SELECT '2027-02-02'::timestamptz - g * interval '7 hours', 'w' || g % 90, 'customer', 'wecom', 'message',
-	(ARRAY['太贵了', '很好，谢谢', 'this is bad'])[1 + g % 3] FROM generate_series(1, 200) g; SELECT revops.process()});
+foreach ('IS NULL', 'IS NOT NULL')
+{
+	my $rows = "SELECT count(*) FROM revops.event_intent WHERE account $_";
+	is(sql("SET enable_seqscan = off; SET enable_bitmapscan = off; $rows"), sql("SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; $rows"),
+		"and none a row too many: $_");
+}
+
+# what each account's people said and how they felt, as it would be asked in one piece: of visitors who are somebody since, of some who are not, of events
+# that name an account, and of ten half-lives of a month beside those of 30 days
+sql(q{INSERT INTO revops.person (person, identity, account) SELECT 'w' || g, CASE WHEN g % 3 = 0 THEN 'w' || g - 1500 END, CASE WHEN g % 2 = 0 THEN 'a' || g % 50 END FROM generate_series(1501, 1560) g});
+sql(q{UPDATE revops.intent SET half_life = CASE intent WHEN 'dear' THEN interval '1 mon' ELSE interval '30 days' END; SET revops.as_of = '2027-02-03';
+	INSERT INTO revops.event (occurred_at, person, account, side, channel, kind, body)
+	SELECT CASE WHEN g % 10 = 0 THEN revops.now() - interval '305 days' ELSE '2027-02-02'::timestamptz - g * interval '7 hours' END, 'w' || g % 90, CASE WHEN g % 5 = 0 THEN 'a' || g % 14 END,
+	CASE WHEN g % 11 = 0 THEN 'rep' WHEN g % 13 = 0 THEN 'system' ELSE 'customer' END, 'wecom', 'message', (ARRAY['太贵了', '很好，谢谢', 'this is bad'])[1 + g % 3]
+	FROM generate_series(1, 400) g; SELECT revops.process()});
+is(sql(q{SELECT bool_or(i.account IS NULL AND p.account IS NOT NULL), bool_or(i.account IS NULL AND p.person IS NULL), bool_or(i.account <> p.account),
+	min(i.occurred_at) < '2027-02-03'::timestamptz - interval '300 days' FROM revops.event_intent i LEFT JOIN revops.person p USING (person)}), 't|t|t|t', 'there are all sorts of them');
 my $whose = 'coalesce(x.account, k.account, v.account) AS account FROM %s x LEFT JOIN revops.person v ON v.person = x.person LEFT JOIN revops.person k ON k.person = v.identity';
 my $need = sprintf "SELECT coalesce(i.topic, i.intent) AS topic, x.confidence * power(2::float8, - extract(epoch FROM revops.now() - x.occurred_at)::float8 / extract(epoch FROM i.half_life)::float8) AS points, $whose
-	JOIN revops.intent i ON i.intent = x.intent WHERE x.side = 'customer' AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - i.half_life * 10", 'revops.event_intent';
+	JOIN revops.intent i ON i.intent = x.intent WHERE x.side IS DISTINCT FROM 'rep' AND x.side IS DISTINCT FROM 'system' AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - i.half_life * 10", 'revops.event_intent';
 is(sql(qq{SET revops.as_of = '2027-02-03'; SELECT count(*) > 20, count(*) FILTER (WHERE (abs(p.intensity - q.intensity) < 1e-9 * q.intensity) IS NOT TRUE) FROM revops.need_profile p
 	FULL JOIN (SELECT account, topic, sum(points) AS intensity FROM ($need) n WHERE account IS NOT NULL GROUP BY 1, 2) q USING (account, topic)}), 't|0', 'need_profile');
 my $felt = sprintf "SELECT revops.sentiment(x.body) AS sentiment, power(2::float8, - extract(epoch FROM revops.now() - x.occurred_at)::float8 / 604800) AS weight, $whose
 	WHERE x.side = 'customer' AND x.body IS NOT NULL AND NOT x.ahead AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - interval '28 days'", 'revops.event';
 is(sql(qq{SET revops.as_of = '2027-02-03'; SELECT count(*) > 20, count(*) FILTER (WHERE (abs(p.sentiment - q.sentiment) < 1e-9 AND p.events = q.events) IS NOT TRUE) FROM revops.account_sentiment p
 	FULL JOIN (SELECT account, sum(sentiment * weight) / sum(weight) AS sentiment, count(*) AS events FROM ($felt) n WHERE account IS NOT NULL GROUP BY 1) q USING (account)}), 't|0', 'account_sentiment');
-sql('ANALYZE revops.event_intent, revops.person');
-like(sql("EXPLAIN SELECT * FROM revops.need_profile WHERE account = 'a7'"), qr/$_/, "one account is found by $_") foreach ('event_intent_account', 'event_intent_visitor', 'person_account');
+sql('ANALYZE revops.event_intent, revops.person, revops.event');
+like(sql("EXPLAIN SELECT * FROM revops.need_profile WHERE account = 'a8'"), qr/$_/, "one account is found by $_") foreach ('event_intent_account', 'event_intent_visitor', 'person_account');
+unlike(sql("SET revops.as_of = '2027-02-03'; EXPLAIN SELECT * FROM revops.account_sentiment WHERE account = 'a8'"), qr/Seq Scan on event_2/, 'its texts as well');
 
 # regular expressions that match few texts are looked for as these: the same is found as where a repeat, {1}, keeps them what they are
 srand($seed);

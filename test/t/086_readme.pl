@@ -11,7 +11,7 @@ use Test::More;
 
 my $root = abs_path(dirname(__FILE__) . '/../..');
 my $node = PostgreSQL::Test::Cluster->new('readme');
-$node->init;
+$node->init(extra => ['-E', 'UTF8', '--no-locale']);
 $node->start;
 
 # what the later examples are about is the reader's own
@@ -44,7 +44,8 @@ for my $page ('README.md', 'README.zh-CN.md')
 	my $file = $node->basedir . "/$db.sql";
 	append_to_file($file, encode_utf8($script));
 	my ($out, $err);
-	my $ok = IPC::Run::run(['psql', '-X', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($db), '-f', $file], '>', \$out, '2>', \$err);
+	my $ok = IPC::Run::run(['psql', '-X', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($db), '-f', $file], '>', \$out, '2>', \$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	ok($ok, 'they run') or diag($err);
 	$out = decode_utf8($out) =~ s/ +$//mgr;
 	# the line of the card is asked for a moment after it was made
