@@ -49,7 +49,7 @@ help:
 	@echo 'make demo          install what is missing, and play a small company into a throw-away cluster'
 	@echo 'make demo-stop     stop that cluster and remove it'
 	@echo 'make check         every test, in a throw-away cluster'
-	@echo 'make check-matrix  the same on PostgreSQL 17 and 18'
+	@echo 'make check-matrix  them on PostgreSQL 17 and 18, with fewer random rounds'
 	@echo 'make check-upgrade a database moves from PostgreSQL 15 to 17, 15 to 18 and 17 to 18, by pg_dump and by pg_upgrade'
 	@echo 'make check-sanitize  the tests under AddressSanitizer and UBSan; VALGRIND=1: some under valgrind; CASSERT=1: all with assertions'
 	@echo 'make bench         the measurements'
