@@ -1,81 +1,28 @@
 \echo Use "ALTER EXTENSION pg_revops UPDATE TO '1.0.1'" to load this file. \quit
 
-CREATE OR REPLACE FUNCTION revops.strip_attachment(attachment int, kind text, rel regclass) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_variable
-DECLARE
-    name    text;
-BEGIN
-    FOR name IN
-        -- not LIKE: to plan it takes the square of the pattern's length
-        SELECT g.tgname FROM pg_trigger g
-        WHERE g.tgrelid = rel AND g.tgfoid = 'revops.attachment_trigger'::regproc AND left(g.tgname, length(kind) + 8) = format('revops_%s_', kind)
-    LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', name, rel);
-    END LOOP;
-END $$;
-
 CREATE INDEX event_intent_account ON revops.event_intent (account, occurred_at) WHERE account IS NOT NULL;
 CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) WHERE account IS NULL;
 
-CREATE OR REPLACE VIEW revops.need_profile WITH (security_barrier) AS
-WITH accounts AS (
-    SELECT v.person, v.account FROM revops.person v LEFT JOIN revops.person k ON k.person = v.identity
-    WHERE v.account IS NOT NULL AND k.account IS NULL
-    UNION ALL
-    SELECT v.person, k.account FROM revops.person v JOIN revops.person k ON k.person = v.identity
-    WHERE k.account IS NOT NULL
-), said AS (
-    SELECT ei.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
-    FROM revops.event_intent ei
-    WHERE ei.account IS NOT NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
-      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT min(revops.now() - i.half_life * 10) FROM revops.intent i)
-    UNION ALL
-    SELECT a.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
-    FROM revops.event_intent ei JOIN accounts a ON a.person = ei.person
-    WHERE ei.account IS NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
-      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT min(revops.now() - i.half_life * 10) FROM revops.intent i)
-), topics AS (
-    SELECT s.account, coalesce(i.topic, i.intent) AS topic, count(DISTINCT s.event_id) AS events, max(s.occurred_at) AS last_at,
-           sum(s.confidence * power(2::float8, - extract(epoch FROM revops.now() - s.occurred_at)::float8 / extract(epoch FROM i.half_life)::float8)) AS intensity
-    FROM said s JOIN revops.intent i ON i.intent = s.intent
-    WHERE s.occurred_at > revops.now() - i.half_life * 10
-    GROUP BY s.account, coalesce(i.topic, i.intent)
-)
-SELECT t.account, t.topic, t.intensity / sum(t.intensity) OVER (PARTITION BY t.account) AS share, t.intensity, t.events, t.last_at
-FROM topics t;
-
-CREATE OR REPLACE VIEW revops.account_sentiment WITH (security_barrier) AS
-WITH accounts AS (
-    SELECT v.person, v.account FROM revops.person v LEFT JOIN revops.person k ON k.person = v.identity
-    WHERE v.account IS NOT NULL AND k.account IS NULL
-    UNION ALL
-    SELECT v.person, k.account FROM revops.person v JOIN revops.person k ON k.person = v.identity
-    WHERE k.account IS NOT NULL
-), said AS (
-    SELECT e.account, e.event_id, e.occurred_at, revops.sentiment(e.body) AS sentiment
-    FROM revops.my_event e
-    WHERE e.account IS NOT NULL AND e.side = 'customer' AND e.body IS NOT NULL AND NOT e.ahead
-      AND e.occurred_at <= revops.now() AND e.occurred_at > revops.now() - interval '28 days'
-    UNION ALL
-    -- OFFSET 0: each person's events are looked up, as no join is pushed into a view that is a barrier
-    SELECT a.account, e.event_id, e.occurred_at, e.sentiment
-    FROM accounts a CROSS JOIN LATERAL (
-        SELECT x.event_id, x.occurred_at, revops.sentiment(x.body) AS sentiment
-        FROM revops.my_event x
-        WHERE x.person = a.person AND x.account IS NULL AND x.side = 'customer' AND x.body IS NOT NULL AND NOT x.ahead
-          AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - interval '28 days'
-        OFFSET 0) e
-), weighed AS (
-    SELECT s.account, s.event_id, s.occurred_at, s.sentiment, power(2::float8, - extract(epoch FROM revops.now() - s.occurred_at)::float8 / 604800) AS weight
-    FROM said s
-)
-SELECT s.account, sum(s.sentiment * s.weight) / sum(s.weight) AS sentiment, count(*) AS events,
-       count(*) FILTER (WHERE s.sentiment <= -0.3) AS negative_events, count(*) FILTER (WHERE s.sentiment >= 0.3) AS positive_events,
-       avg(s.sentiment) FILTER (WHERE s.occurred_at > revops.now() - interval '7 days') -
-       avg(s.sentiment) FILTER (WHERE s.occurred_at <= revops.now() - interval '7 days') AS change,
-       max(s.occurred_at) AS last_at, (array_agg(s.sentiment ORDER BY s.occurred_at DESC, s.event_id DESC))[1] AS last_sentiment
-FROM weighed s GROUP BY s.account;
+CREATE OR REPLACE FUNCTION revops.hottest(subject_kind revops.subject_kind, intent text, n int DEFAULT 10)
+RETURNS TABLE (subject text, score float8, last_at timestamptz, events bigint)
+LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
+#variable_conflict use_column
+BEGIN
+    IF revops.now() >= statement_timestamp() THEN
+        RETURN QUERY
+        SELECT s.subject::text, revops.decayed(s.rank, i.half_life, revops.now()), s.last_at, s.events
+        FROM revops.intent_state s, revops.intent i
+        WHERE s.subject_kind = $1 AND s.intent = $2 COLLATE "C" AND i.intent = $2 COLLATE "C"
+        ORDER BY s.rank DESC LIMIT greatest($3, 0);
+    ELSE
+        -- a look at the past: the ranks hold what has come since
+        RETURN QUERY
+        SELECT s.subject::text, s.score, s.last_at, s.events
+        FROM revops.intent_score s
+        WHERE s.subject_kind = $1 AND s.intent = $2 COLLATE "C" AND s.score > 0
+        ORDER BY s.score DESC, s.subject LIMIT greatest($3, 0);
+    END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION revops.drop_intent(intent text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -95,6 +42,110 @@ BEGIN
     RETURN coalesce(known, false);
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.put_pipeline(pipeline text, definition jsonb) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    n       int := 0;
+    item    jsonb;
+    key     text;
+    name    text;
+    names   text[] := '{}';
+    moves   jsonb := definition -> 'moves';
+    former  text[];
+    usual   CONSTANT text := revops.default_pipeline();
+BEGIN
+    IF pipeline IS NULL OR definition IS NULL OR jsonb_typeof(definition) <> 'object' THEN
+        RAISE EXCEPTION 'a pipeline needs a name and a definition, a JSON object' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'For example {"stages": ["prospecting", {"stage": "closed won", "kind": "won"}, {"stage": "closed lost", "kind": "lost"}]}.';
+    END IF;
+    IF octet_length(pipeline) NOT BETWEEN 1 AND 200 THEN
+        RAISE EXCEPTION 'the name of a pipeline has 1 to 200 bytes, this one has %', octet_length(pipeline) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR key IN SELECT jsonb_object_keys(definition) LOOP
+        IF key NOT IN ('title', 'default', 'stages', 'moves') THEN
+            RAISE EXCEPTION 'pipeline "%": "%" is not known', pipeline, key USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'A definition has title, default, stages and moves.';
+        END IF;
+    END LOOP;
+    IF coalesce(jsonb_typeof(definition -> 'stages'), '') <> 'array' OR jsonb_array_length(definition -> 'stages') NOT BETWEEN 2 AND 16 THEN
+        RAISE EXCEPTION 'pipeline "%": stages is not an array of 2 to 16 stages', pipeline USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF coalesce(jsonb_typeof(definition -> 'default'), 'boolean') <> 'boolean' THEN
+        RAISE EXCEPTION 'pipeline "%": default is not true or false', pipeline USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    former := ARRAY(SELECT s.stage FROM revops.pipeline_stage s WHERE s.pipeline = pipeline ORDER BY s.ordinal);
+    IF (definition ->> 'default')::boolean THEN
+        UPDATE revops.pipeline p SET is_default = false WHERE p.is_default AND p.pipeline <> pipeline;
+    END IF;
+    INSERT INTO revops.pipeline AS p (pipeline, title, is_default, definition)
+    VALUES (pipeline, definition ->> 'title', coalesce((definition ->> 'default')::boolean, false), definition)
+    ON CONFLICT ON CONSTRAINT pipeline_pkey DO UPDATE SET title = excluded.title, definition = excluded.definition,
+        is_default = CASE WHEN definition ? 'default' THEN excluded.is_default ELSE p.is_default END;
+    DELETE FROM revops.pipeline_move m WHERE m.pipeline = pipeline;
+    DELETE FROM revops.pipeline_stage s WHERE s.pipeline = pipeline;
+    FOR item IN SELECT jsonb_array_elements(definition -> 'stages') LOOP
+        n := n + 1;
+        IF jsonb_typeof(item) = 'string' THEN
+            item := jsonb_build_object('stage', item);
+        ELSIF jsonb_typeof(item) <> 'object' THEN
+            RAISE EXCEPTION 'pipeline "%": stage % is neither a name nor an object', pipeline, n USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        FOR key IN SELECT jsonb_object_keys(item) LOOP
+            IF key NOT IN ('stage', 'kind', 'days', 'symbols') THEN
+                RAISE EXCEPTION 'pipeline "%": "%" of stage % is not known', pipeline, key, n USING ERRCODE = 'invalid_parameter_value',
+                    HINT = 'A stage has stage, kind, days and symbols.';
+            END IF;
+        END LOOP;
+        name := CASE WHEN jsonb_typeof(item -> 'stage') = 'string' THEN item ->> 'stage' END;
+        IF coalesce(octet_length(name), 0) NOT BETWEEN 1 AND 190 THEN
+            RAISE EXCEPTION 'pipeline "%": stage % has no name of 1 to 190 bytes', pipeline, n USING ERRCODE = 'invalid_parameter_value';
+        ELSIF name = ANY (names) THEN
+            RAISE EXCEPTION 'pipeline "%": stage "%" is there twice', pipeline, name USING ERRCODE = 'invalid_parameter_value';
+        ELSIF coalesce(item ->> 'kind', 'open') NOT IN ('open', 'won', 'lost') THEN
+            RAISE EXCEPTION 'pipeline "%": kind of stage "%" is not open, won or lost', pipeline, name USING ERRCODE = 'invalid_parameter_value';
+        ELSIF item ? 'days' AND (jsonb_typeof(item -> 'days') <> 'number' OR NOT ((item ->> 'days')::numeric BETWEEN 0.0001 AND 36500)) THEN
+            RAISE EXCEPTION 'pipeline "%": days of stage "%" is not a number of days up to 36500', pipeline, name USING ERRCODE = 'invalid_parameter_value';
+        ELSIF item ? 'symbols' AND (jsonb_typeof(item -> 'symbols') <> 'array' OR jsonb_path_exists(item, '$.symbols[*] ? (@.type() != "string")')) THEN
+            RAISE EXCEPTION 'pipeline "%": symbols of stage "%" is not an array of names', pipeline, name USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        IF n = 1 AND coalesce(item ->> 'kind', 'open') <> 'open' THEN
+            RAISE EXCEPTION 'pipeline "%": its first stage is not open', pipeline USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'The first stage is the one in which opportunities begin.';
+        END IF;
+        names := names || name;
+        INSERT INTO revops.pipeline_stage (pipeline, stage, ordinal, kind, usual_days, symbols)
+        VALUES (pipeline, name, n, coalesce(item ->> 'kind', 'open'), (item ->> 'days')::float8,
+                CASE WHEN item ? 'symbols' THEN ARRAY(SELECT jsonb_array_elements_text(item -> 'symbols')) END);
+    END LOOP;
+    IF moves IS NOT NULL THEN
+        IF jsonb_typeof(moves) <> 'array' THEN
+            RAISE EXCEPTION 'pipeline "%": moves is not an array', pipeline USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'A move is an array of two stages: ["prospecting", "proposal"].';
+        END IF;
+        FOR item IN SELECT jsonb_array_elements(moves) LOOP
+            IF jsonb_typeof(item) <> 'array' OR jsonb_array_length(item) <> 2 OR NOT (item ->> 0 = ANY (names) AND item ->> 1 = ANY (names)) THEN
+                RAISE EXCEPTION 'pipeline "%": the move % is not a pair of its stages', pipeline, item USING ERRCODE = 'invalid_parameter_value';
+            END IF;
+            INSERT INTO revops.pipeline_move (pipeline, from_stage, to_stage) VALUES (pipeline, item ->> 0, item ->> 1) ON CONFLICT DO NOTHING;
+        END LOOP;
+    END IF;
+    IF former <> names AND cardinality(former) > 0 THEN
+        -- a model of other stages says nothing of these
+        LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
+        UPDATE revops.pipeline p SET deployed = NULL WHERE p.pipeline = pipeline;
+        DELETE FROM revops.stage_state s WHERE s.pipeline = pipeline;
+    END IF;
+    IF revops.default_pipeline() IS DISTINCT FROM usual THEN
+        -- who names no pipeline is in another one now
+        INSERT INTO revops.stage_request (opportunity)
+        SELECT o.opportunity FROM revops.opportunity o WHERE o.pipeline IS NULL
+        UNION SELECT s.opportunity FROM revops.stage_state s
+        WHERE s.pipeline = usual AND NOT EXISTS (SELECT FROM revops.opportunity o WHERE o.opportunity = s.opportunity);
+    END IF;
+    RETURN n;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.open_tasks(moments uuid[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -104,6 +155,7 @@ DECLARE
     ids         uuid[];
     subjects    text[];
     owners      text[];
+    given       text[];		-- who gets cards of this call already, as owner or stand-in
     free_ids    uuid[];		-- moments of customers whom nobody owns
     free_subjects text[];
     territories text[];
@@ -130,13 +182,14 @@ BEGIN
     SELECT count(*) INTO back FROM again;
 
     -- who owns the opportunity, or else the account
-    SELECT array_agg(r.moment_id) FILTER (WHERE r.rep IS NOT NULL), array_agg(r.subject) FILTER (WHERE r.rep IS NOT NULL),
-           array_agg(r.rep) FILTER (WHERE r.rep IS NOT NULL),
+    SELECT array_agg(r.moment_id) FILTER (WHERE r.rep IS NOT NULL AND NOT r.covered), array_agg(r.subject) FILTER (WHERE r.rep IS NOT NULL AND NOT r.covered),
+           array_agg(r.rep) FILTER (WHERE r.rep IS NOT NULL AND NOT r.covered), array_agg(r.rep) FILTER (WHERE r.rep IS NOT NULL AND r.card),
            array_agg(r.moment_id) FILTER (WHERE r.rep IS NULL), array_agg(r.subject) FILTER (WHERE r.rep IS NULL),
            array_agg(r.territory) FILTER (WHERE r.rep IS NULL)
-    INTO ids, subjects, owners, free_ids, free_subjects, territories
+    INTO ids, subjects, owners, given, free_ids, free_subjects, territories
     FROM (
-        SELECT m.moment_id, m.subject, coalesce(rs.rep, ro.rep, ra.rep) AS rep, a.territory
+        SELECT m.moment_id, m.subject, coalesce(m.owner, rs.rep, ro.rep, ra.rep) AS rep, m.owner IS NOT NULL AS covered, a.territory,
+               m.playbook IS NOT NULL AND NOT EXISTS (SELECT FROM revops.task t WHERE t.subject = m.subject AND t.moment_id = m.moment_id) AS card
         FROM unnest(open_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
         LEFT JOIN revops.person p ON p.person = coalesce(m.person, CASE WHEN m.subject_kind = 'person' THEN m.subject END)
         LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(m.opportunity, CASE WHEN m.subject_kind = 'opportunity' THEN m.subject END)
@@ -144,7 +197,7 @@ BEGIN
         LEFT JOIN revops.rep rs ON rs.rep = CASE WHEN m.subject_kind = 'rep' THEN m.subject END AND rs.active
         LEFT JOIN revops.rep ro ON ro.rep = o.owner AND ro.active
         LEFT JOIN revops.rep ra ON ra.rep = a.owner AND ra.active
-        WHERE m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.owner IS NULL
+        WHERE m.retracted_at IS NULL AND m.occurred_at >= oldest
         ORDER BY m.occurred_at, m.moment_id
     ) r;
 
@@ -173,16 +226,20 @@ BEGIN
             ) d
             WHERE d.rank = 1
         ),
+        promised AS MATERIALIZED (
+            SELECT g.rep, count(*) AS n FROM unnest(given) AS g (rep) GROUP BY g.rep
+        ),
         -- the least loaded are filled up first: a rep's next cards are numbered on from those he has, and the k lowest numbers are taken
         slot AS MATERIALIZED (
             SELECT r.pool, r.rep, row_number() OVER (PARTITION BY r.pool ORDER BY s.nth, hashtextextended(r.rep, r.seed), r.rep) AS n
             FROM (
-                SELECT d.pool, d.k, d.seed, r.rep, r.capacity, l.load,
-                       max(l.load) OVER (PARTITION BY d.pool) AS highest,
+                SELECT d.pool, d.k, d.seed, r.rep, r.capacity, l.load + coalesce(g.n, 0) AS load,
+                       max(l.load + coalesce(g.n, 0)) OVER (PARTITION BY d.pool) AS highest,
                        greatest(1, count(*) FILTER (WHERE r.capacity IS NULL) OVER (PARTITION BY d.pool)) AS unlimited
                 FROM on_duty d
                 JOIN present r ON r.unit = d.unit
                 CROSS JOIN LATERAL (SELECT count(*) AS load FROM revops.task t WHERE t.owner = r.rep AND t.status IN ('open', 'claimed')) l
+                LEFT JOIN promised g ON g.rep = r.rep
             ) r
             CROSS JOIN LATERAL generate_series(r.load, least(r.load + r.k, r.capacity, r.highest + (r.k + r.unlimited - 1) / r.unlimited) - 1) AS s (nth)
         ),
@@ -355,3 +412,684 @@ BEGIN
     INTO opened FROM card c;
     RETURN opened + back;
 END $$;
+
+CREATE OR REPLACE FUNCTION revops.claim_tasks(rep text, n int DEFAULT 1) RETURNS SETOF revops.task
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    who     revops.rep;
+    bound   CONSTANT text := revops.caller_bound();
+BEGIN
+    SELECT * INTO who FROM revops.rep r WHERE r.rep = claim_tasks.rep COLLATE "C";
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rep "%" does not exist', claim_tasks.rep USING ERRCODE = 'undefined_object', HINT = 'Reps are in revops.rep.';
+    ELSIF NOT who.active THEN
+        RAISE EXCEPTION 'rep "%" is not active', claim_tasks.rep USING ERRCODE = 'object_not_in_prerequisite_state';
+    ELSIF claim_tasks.n IS NULL OR claim_tasks.n < 1 THEN
+        RAISE EXCEPTION 'claim at least one card, not %', coalesce(claim_tasks.n::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
+    ELSIF bound <> who.rep THEN
+        RAISE EXCEPTION 'you are rep "%", and cannot claim cards for "%"', bound, who.rep USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN QUERY
+    WITH free AS MATERIALIZED (
+        SELECT t.subject, t.task_id
+        FROM revops.task t
+        WHERE t.status = 'open' AND (t.owner = who.rep OR t.owner IS NULL AND (t.unit IS NULL OR t.unit = who.unit))
+          AND (bound IS NULL OR revops.caller_sees_row(t.account, t.opportunity, t.person, t.subject_kind, t.subject))
+        ORDER BY t.due_at, t.task_id
+        LIMIT claim_tasks.n
+        FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE revops.task t
+        SET status = 'claimed', claimed_by = who.rep, claimed_at = revops.now(), owner = who.rep, unit = coalesce(t.unit, who.unit)
+        FROM free f WHERE t.subject = f.subject AND t.task_id = f.task_id
+        RETURNING t.*
+    )
+    SELECT c.* FROM claimed c ORDER BY c.due_at, c.task_id;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.respond(task bigint, plan int DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    card revops.task;
+    at   CONSTANT timestamptz := revops.now();
+    who  CONSTANT text := revops.caller_bound();    -- a rep who says so answered it, whoever owns the card
+BEGIN
+    SELECT * INTO card FROM revops.task t WHERE t.task_id = respond.task FOR UPDATE;
+    IF NOT FOUND OR NOT revops.caller_sees_row(card.account, card.opportunity, card.person, card.subject_kind, card.subject) THEN
+        RAISE EXCEPTION 'task % does not exist', coalesce(respond.task::text, 'NULL') USING ERRCODE = 'undefined_object';
+    ELSIF card.status = 'cancelled' THEN
+        RAISE EXCEPTION 'task % was cancelled', respond.task
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Its moment was retracted.';
+    ELSIF card.status = 'completed' THEN
+        RAISE EXCEPTION 'task % is already completed', respond.task
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Its outcome is "%s".', card.outcome);
+    ELSIF card.status = 'answered' AND (card.answered_by_event IS NULL OR card.plan IS NOT NULL OR card.note IS NOT NULL) THEN
+        RAISE EXCEPTION 'task % is already answered', respond.task
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('%s answered it at %s.', coalesce(card.answered_by, 'Somebody'), card.answered_at),
+                  HINT = format('Close it with revops.complete(%s, ''outcome'').', respond.task);
+    ELSIF respond.plan IS NOT NULL AND NOT EXISTS (
+        SELECT FROM revops.task_plan p WHERE p.subject = card.subject AND p.task_id = card.task_id AND p.rank = respond.plan) THEN
+        RAISE EXCEPTION 'task % has no plan %', respond.task, respond.plan
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A plan is given by its rank in revops.task_plan.';
+    END IF;
+    -- where a captured event was first, this only adds what the rep did
+    UPDATE revops.task t
+    SET status = 'answered', answered_at = coalesce(t.answered_at, at), answered_by = coalesce(t.answered_by, who, t.claimed_by, t.owner),
+        plan = respond.plan, note = respond.note
+    WHERE t.subject = card.subject AND t.task_id = card.task_id;
+    UPDATE revops.escalation e SET stopped_at = at
+    WHERE e.subject = card.subject AND e.task_id = card.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL;
+    IF card.answered_at IS NULL THEN
+        PERFORM pg_notify('revops_task', json_build_object('event', 'answered', 'task', card.task_id, 'subject_kind', card.subject_kind, 'subject', card.subject,
+            'rule', card.rule, 'owner', card.owner, 'answered_by', coalesce(who, card.claimed_by, card.owner), 'answered_at', at, 'in_line', at <= card.due_at)::text);
+    END IF;
+    RETURN coalesce(card.answered_at, at) <= card.due_at;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.refresh_collaboration(half_life interval DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    state   revops.collaboration_state;
+    here    CONSTANT int := revops.stream_epoch();
+    seen    CONSTANT pg_snapshot := pg_current_snapshot();
+    oldest  CONSTANT timestamptz := date_trunc('week', revops.now(), 'UTC') - interval '364 days';
+    base    timestamptz;    -- sums are taken relative to the newest week, so that no power is out of range
+    h       float8;
+    shift   float8;
+    counted bigint;
+BEGIN
+    SELECT * INTO STRICT state FROM revops.collaboration_state FOR UPDATE;
+    CREATE TEMP TABLE counted_week (account text COLLATE "C", week date, rep text COLLATE "C") ON COMMIT DROP;
+    CREATE TEMP TABLE added_week (account text COLLATE "C", week date, rep text COLLATE "C", points float8) ON COMMIT DROP;
+    IF refresh_collaboration.half_life <> state.half_life THEN
+        IF refresh_collaboration.half_life < '1 day' OR refresh_collaboration.half_life > '3650 days' THEN
+            RAISE EXCEPTION 'the half-life must be between 1 and 3650 days, not %', refresh_collaboration.half_life
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        -- weeks older than service_week has are forgotten
+        state.half_life := refresh_collaboration.half_life;
+        DELETE FROM revops.service;
+        DELETE FROM revops.collaboration;
+        INSERT INTO pg_temp.counted_week SELECT w.account, w.week, w.rep FROM revops.service_week w;
+        DELETE FROM revops.service_week;
+    END IF;
+
+    -- what the last snapshot did not see, by the transaction that wrote it; of another cluster (a restored database) what was left there
+    INSERT INTO pg_temp.counted_week (account, week, rep)
+    SELECT w.account, (date_trunc('week', w.at, 'UTC') AT TIME ZONE 'UTC')::date, w.rep
+    FROM (
+        SELECT coalesce(e.account, o.account, p.account, k.account) AS account, e.occurred_at AS at, e.rep
+        FROM revops.event e
+        LEFT JOIN revops.opportunity o ON o.opportunity = e.opportunity
+        LEFT JOIN revops.person p ON p.person = e.person
+        LEFT JOIN revops.person k ON k.person = p.identity
+        WHERE e.side = 'rep' AND e.rep IS NOT NULL AND NOT e.ahead AND e.occurred_at >= oldest
+          AND e.txid >= CASE WHEN state.epoch = here THEN pg_snapshot_xmin(state.done) ELSE '0' END
+          AND CASE WHEN e.epoch = here THEN pg_visible_in_snapshot(e.txid, seen) ELSE e.epoch <> ALL (state.past_epochs) END
+          AND NOT (e.epoch = coalesce(state.epoch, 0) AND state.done IS NOT NULL AND pg_visible_in_snapshot(e.txid, state.done))
+        UNION ALL
+        -- cards that were answered without an event
+        SELECT t.account, t.answered_at, t.answered_by
+        FROM revops.task t
+        WHERE t.answered_at >= oldest AND t.answered_at <= revops.now() AND t.opened_at >= state.tasks_since AND t.status <> 'cancelled'
+    ) w
+    WHERE w.account IS NOT NULL AND w.rep IS NOT NULL;
+
+    SELECT max(c.week)::timestamp AT TIME ZONE 'UTC' INTO base FROM pg_temp.counted_week c;
+    h := extract(epoch FROM state.half_life);
+    shift := extract(epoch FROM base - '2000-01-01 00:00+00') / h;
+    WITH added AS (
+        INSERT INTO revops.service_week (account, week, rep)
+        SELECT DISTINCT c.account, c.week, c.rep FROM pg_temp.counted_week c
+        ON CONFLICT DO NOTHING
+        RETURNING account, week, rep
+    )
+    INSERT INTO pg_temp.added_week (account, week, rep, points)
+    SELECT a.account, a.week, a.rep,
+           power(2::float8, greatest(extract(epoch FROM a.week::timestamp AT TIME ZONE 'UTC' - base)::float8 / h, -1000)) FROM added a;
+    GET DIAGNOSTICS counted = ROW_COUNT;
+    IF counted > 0 THEN
+        INSERT INTO revops.service AS s (account, rep, rank, weeks, last_week)
+        SELECT a.account, a.rep, shift + ln(sum(a.points)) / ln(2::float8), count(*), max(a.week)
+        FROM pg_temp.added_week a GROUP BY a.account, a.rep ORDER BY a.account, a.rep
+        ON CONFLICT (account, rep) DO UPDATE
+        SET rank = revops.decay_add(s.rank, excluded.rank), weeks = s.weeks + excluded.weeks, last_week = greatest(s.last_week, excluded.last_week);
+        INSERT INTO revops.collaboration AS c (rep, other, rank, weeks, last_week)
+        SELECT p.rep, p.other, shift + ln(sum(p.points)) / ln(2::float8), count(*), max(p.week)
+        FROM (
+            SELECT DISTINCT x.rep, x.other, a.account, a.week, a.points
+            FROM pg_temp.added_week a JOIN revops.service_week o ON o.account = a.account AND o.week = a.week AND o.rep <> a.rep
+            CROSS JOIN LATERAL (VALUES (a.rep, o.rep), (o.rep, a.rep)) AS x (rep, other)
+        ) p
+        GROUP BY p.rep, p.other ORDER BY p.rep, p.other
+        ON CONFLICT (rep, other) DO UPDATE
+        SET rank = revops.decay_add(c.rank, excluded.rank), weeks = c.weeks + excluded.weeks, last_week = greatest(c.last_week, excluded.last_week);
+    END IF;
+    DROP TABLE pg_temp.counted_week, pg_temp.added_week;
+    DELETE FROM revops.service_week w WHERE w.week < (oldest AT TIME ZONE 'UTC')::date;
+    IF state.epoch IS DISTINCT FROM here THEN
+        state.past_epochs := ARRAY(SELECT DISTINCT e.epoch FROM revops.event e WHERE e.epoch <> here);
+    END IF;
+    UPDATE revops.collaboration_state s
+    SET half_life = state.half_life, epoch = here, done = seen, past_epochs = state.past_epochs,
+        tasks_since = greatest(state.tasks_since, revops.now() - interval '30 days');
+    RETURN counted;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.refresh_profiles() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+    SET max_parallel_workers_per_gather = 0 AS $$
+DECLARE
+    changed bigint := 0;
+    gone    bigint;
+    n       bigint;
+BEGIN
+    -- two at once would write the same rows. Tables that are being filled are reached by their index, not read again for each row
+    PERFORM pg_advisory_xact_lock('revops.account_profile'::regclass::oid::int, 1);
+    -- whoever is gone, or has nothing left to be known by
+    DELETE FROM revops.account_profile p WHERE NOT EXISTS (SELECT FROM revops.account_features(p.account));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    INSERT INTO revops.account_profile AS p (account, vector)
+    SELECT v.account, v.vector
+    FROM (SELECT a.account, revops.profile_vector(f.features, f.weights) AS vector
+          FROM revops.account a CROSS JOIN LATERAL revops.account_features(a.account) f OFFSET 0) v
+    WHERE v.vector IS NOT NULL
+      AND v.vector IS DISTINCT FROM (SELECT o.vector FROM revops.account_profile o WHERE o.account = v.account)
+    ON CONFLICT (account) DO UPDATE SET vector = excluded.vector;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+
+    CREATE TEMP TABLE fresh_profile ON COMMIT DROP AS
+    SELECT a.owner AS rep, count(*)::int AS customers, revops.profile_sum(p.vector, 1) AS vector
+    FROM revops.account a JOIN revops.account_profile p USING (account) WHERE a.owner IS NOT NULL GROUP BY a.owner;
+    DELETE FROM revops.rep_profile p WHERE NOT EXISTS (SELECT FROM pg_temp.fresh_profile f WHERE f.rep = p.rep AND f.vector IS NOT NULL);
+    INSERT INTO revops.rep_profile AS p (rep, customers, vector)
+    SELECT f.rep, f.customers, f.vector FROM pg_temp.fresh_profile f
+    WHERE f.vector IS NOT NULL AND NOT EXISTS (SELECT FROM revops.rep_profile o WHERE o.rep = f.rep AND o.customers = f.customers AND o.vector = f.vector)
+    ON CONFLICT (rep) DO UPDATE SET customers = excluded.customers, vector = excluded.vector;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    changed := changed + n;
+    DROP TABLE pg_temp.fresh_profile;
+
+    CREATE TEMP TABLE fresh_profile ON COMMIT DROP AS
+    SELECT r.unit, sum(p.customers)::int AS customers, revops.profile_sum(p.vector, p.customers) AS vector
+    FROM revops.rep r JOIN revops.rep_profile p USING (rep) WHERE r.unit IS NOT NULL GROUP BY r.unit;
+    DELETE FROM revops.unit_profile p WHERE NOT EXISTS (SELECT FROM pg_temp.fresh_profile f WHERE f.unit = p.unit AND f.vector IS NOT NULL);
+    INSERT INTO revops.unit_profile AS p (unit, customers, vector)
+    SELECT f.unit, f.customers, f.vector FROM pg_temp.fresh_profile f
+    WHERE f.vector IS NOT NULL AND NOT EXISTS (SELECT FROM revops.unit_profile o WHERE o.unit = f.unit AND o.customers = f.customers AND o.vector = f.vector)
+    ON CONFLICT (unit) DO UPDATE SET customers = excluded.customers, vector = excluded.vector;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    DROP TABLE pg_temp.fresh_profile;
+    RETURN changed + gone + n;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.propose_assignments(scope text DEFAULT NULL, fairness float8 DEFAULT 0.25, switch_cost float8 DEFAULT 0.3, candidates int DEFAULT 20)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET max_parallel_workers_per_gather = 0 AS $$
+#variable_conflict use_column
+DECLARE
+    which   CONSTANT text COLLATE "C" := propose_assignments.scope;
+    at      CONSTANT timestamptz := revops.now();
+    id      bigint;
+    reps    text[];
+    n       bigint;
+    land    text COLLATE "C";    -- the scope, where it is a territory
+    denying boolean := EXISTS (SELECT FROM revops.permission p WHERE p.deny AND p.what IN ('own', 'read') AND p.until > revops.now());
+BEGIN
+    IF NOT coalesce(propose_assignments.fairness BETWEEN 0 AND 10 AND propose_assignments.switch_cost BETWEEN 0 AND 10, false) THEN
+        RAISE EXCEPTION 'fairness and switch_cost lie between 0 and 10' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT coalesce(propose_assignments.candidates BETWEEN 1 AND 200, false) THEN
+        RAISE EXCEPTION 'each customer has 1 to 200 candidates, not %', coalesce(propose_assignments.candidates::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF which IS NULL THEN
+        reps := ARRAY(SELECT r.rep FROM revops.rep r WHERE r.unit IS NOT NULL);
+    ELSIF EXISTS (SELECT FROM revops.unit u WHERE u.unit = which) THEN
+        reps := ARRAY(SELECT r.rep FROM revops.rep r WHERE r.unit = which);
+    ELSIF EXISTS (SELECT FROM revops.territory t WHERE t.territory = which) THEN
+        reps := ARRAY(SELECT r.rep FROM revops.rep r JOIN revops.unit u USING (unit) WHERE u.territory = which);
+        land := which;
+    ELSE
+        RAISE EXCEPTION 'there is no unit or territory "%"', which
+            USING ERRCODE = 'undefined_object', HINT = 'Units are in revops.unit, territories in revops.territory; NULL is everything.';
+    END IF;
+    CREATE TEMP TABLE proposal_customer ON COMMIT DROP AS
+    SELECT a.account, a.owner, a.territory, a.languages, p.vector, 0::float8 AS value, 0::float8 AS owner_known
+    FROM revops.account a LEFT JOIN revops.account_profile p USING (account)
+    WHERE which IS NULL OR a.owner = ANY (reps) OR a.territory = land;
+    SELECT count(*) INTO n FROM pg_temp.proposal_customer;
+    -- who can get customers at all
+    reps := ARRAY(SELECT r FROM unnest(reps) r WHERE revops.is_present(r));
+    IF n = 0 OR reps = '{}' THEN
+        RAISE EXCEPTION '%', CASE WHEN n = 0 THEN 'there are no customers to deal out' ELSE 'nobody is there to deal customers to' END
+                || CASE WHEN which IS NULL THEN '' ELSE format(' in "%s"', which) END
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Customers are those that a rep of the scope owns, and those of the territory; reps are the active ones of its units who are not away.';
+    ELSIF n * cardinality(reps) > 20000000 THEN
+        RAISE EXCEPTION '% customers and % reps are too many for one proposal', n, cardinality(reps)
+            USING ERRCODE = 'program_limit_exceeded', HINT = 'Make one for each territory or unit; a proposal compares at most 20 million pairs.';
+    END IF;
+
+    -- what a customer is worth: amount times win probability of its open opportunities, where that is predicted, and how hot its intents are
+    EXECUTE 'UPDATE pg_temp.proposal_customer c SET value = v.value FROM (
+        SELECT x.account, 0.1 + 0.7 * x.money / greatest(max(x.money) OVER (), 1e-9) + 0.3 * x.heat / greatest(max(x.heat) OVER (), 1e-9) AS value
+        FROM (SELECT c.account,
+                     coalesce((SELECT ln(1 + greatest(sum(o.amount * coalesce(' || CASE WHEN to_regclass('revops.win_probability') IS NULL THEN 'NULL'
+                         ELSE '(SELECT w.probability FROM revops.win_probability w WHERE w.opportunity = o.opportunity LIMIT 1)' END || '::float8, 0.5)), 0))
+                               FROM revops.opportunity o WHERE o.account = c.account AND o.status = ''open''), 0)::float8 AS money,
+                     coalesce((SELECT ln(1 + sum(revops.decayed(s.rank, i.half_life, $1)))
+                               FROM revops.intent_state s JOIN revops.intent i USING (intent) WHERE s.subject_kind = ''account'' AND s.subject = c.account), 0)::float8 AS heat
+              FROM pg_temp.proposal_customer c) x) v WHERE v.account = c.account' USING at;
+    UPDATE pg_temp.proposal_customer c SET owner_known = k.known / (1 + k.known)
+    FROM (SELECT s.account, s.rep, revops.decayed(s.rank, h.half_life, at) AS known FROM revops.service s, revops.collaboration_state h) k
+    WHERE k.account = c.account AND k.rep = c.owner;
+
+    INSERT INTO revops.proposal (scope, fairness, switch_cost) VALUES (which, propose_assignments.fairness, propose_assignments.switch_cost)
+    RETURNING proposal_id INTO id;
+    INSERT INTO revops.proposal_pair (account, proposal_id, rep, benefit, similarity, skill, language, territory, known, switch_cost)
+    SELECT q.account, id, q.rep, q.benefit, q.similarity, q.skill, q.language, q.near, q.known, q.cost
+    FROM (
+        SELECT y.*, row_number() OVER (PARTITION BY y.account ORDER BY coalesce(y.rep = y.owner, false) DESC, y.benefit DESC, hashtextextended(y.rep, hashtextextended(y.account, 0))) AS place
+        FROM (
+            SELECT x.*, x.value * (1 + 0.4 * x.similarity + 0.3 * x.skill + 0.1 * x.language + 0.1 * x.near + 0.1 * x.known - x.cost) AS benefit,
+                   max(x.run) OVER (PARTITION BY x.account) AS longest
+            FROM (
+                SELECT c.account, c.owner, c.value, r.rep,
+                       coalesce(revops.profile_similarity(c.vector, f.vector), 0) AS similarity,
+                       coalesce(s.skill, 1) AS skill,
+                       coalesce(s.run, 0) AS run,    -- optional skills that the rep has, from the most important on without a break
+                       CASE WHEN c.languages IS NULL OR c.languages = '{}' THEN 1
+                            ELSE (SELECT count(*) FROM unnest(c.languages) l WHERE l = ANY (r.languages)) / cardinality(c.languages)::float8 END AS language,
+                       CASE WHEN c.territory IS NULL OR c.territory = u.territory THEN 1 ELSE 0 END::float8 AS near,
+                       coalesce(k.known / (1 + k.known), 0) AS known,
+                       CASE WHEN c.owner IS NULL OR c.owner = r.rep THEN 0 ELSE propose_assignments.switch_cost * (0.2 + 0.8 * c.owner_known) END AS cost
+                FROM pg_temp.proposal_customer c
+                CROSS JOIN revops.rep r
+                LEFT JOIN revops.unit u ON u.unit = r.unit
+                LEFT JOIN revops.rep_profile f ON f.rep = r.rep
+                LEFT JOIN LATERAL (SELECT revops.decayed(w.rank, h.half_life, at) AS known FROM revops.service w, revops.collaboration_state h
+                                   WHERE w.account = c.account AND w.rep = r.rep) k ON true
+                LEFT JOIN LATERAL (
+                    SELECT sum(CASE WHEN d.required THEN 1 ELSE 0.5 END * least(1, coalesce(d.has, 0) / d.level::float8))
+                               / nullif(sum(CASE WHEN d.required THEN 1 ELSE 0.5 END), 0) AS skill,
+                           bool_and(coalesce(d.has, 0) >= d.level) FILTER (WHERE d.required) AS fit,
+                           count(*) FILTER (WHERE NOT d.required AND d.unbroken) AS run
+                    FROM (SELECT m.required, m.level, g.level AS has,
+                                 bool_and(coalesce(g.level, 0) >= m.level) FILTER (WHERE NOT m.required)
+                                     OVER (ORDER BY m.required DESC, m.priority, m.skill ROWS UNBOUNDED PRECEDING) AS unbroken
+                          FROM revops.account_need m LEFT JOIN revops.rep_skill g ON g.skill = m.skill AND g.rep = r.rep
+                          WHERE m.account = c.account) d
+                ) s ON true
+                WHERE r.rep = ANY (reps)
+                  AND (c.languages IS NULL OR c.languages = '{}' OR coalesce(r.languages && c.languages, false))
+                  AND coalesce(s.fit, true)
+                  AND (NOT denying OR revops.may(r.rep, 'own', c.account))
+            ) x
+        ) y
+        WHERE y.run = y.longest
+    ) q
+    WHERE q.place <= propose_assignments.candidates;
+    INSERT INTO revops.proposal_row (account, proposal_id, owner, value, dropped)
+    SELECT c.account, id, c.owner, c.value,
+           ARRAY(SELECT o.skill::text FROM (SELECT m.skill, m.level, m.priority, row_number() OVER (ORDER BY m.priority, m.skill) AS nth
+                                      FROM revops.account_need m WHERE m.account = c.account AND NOT m.required) o
+                 WHERE o.nth > (SELECT count(*) FROM (
+                                    SELECT bool_and(coalesce(g.level, 0) >= m.level) OVER (ORDER BY m.priority, m.skill ROWS UNBOUNDED PRECEDING) AS unbroken
+                                    FROM revops.account_need m LEFT JOIN revops.rep_skill g ON g.skill = m.skill AND g.rep = b.rep
+                                    WHERE m.account = c.account AND NOT m.required) z WHERE z.unbroken)
+                   AND b.rep IS NOT NULL ORDER BY o.nth DESC)
+    FROM pg_temp.proposal_customer c
+    LEFT JOIN LATERAL (SELECT x.rep FROM revops.proposal_pair x WHERE x.account = c.account AND x.proposal_id = id LIMIT 1) b ON true;
+    DROP TABLE pg_temp.proposal_customer;
+    PERFORM revops.solve_proposal(id);
+    RETURN id;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.undo_assignments(proposal bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    n bigint;
+BEGIN
+    PERFORM revops.draft_proposal(undo_assignments.proposal, 'applied');
+    WITH back AS (
+        UPDATE revops.account a SET owner = c.former FROM revops.proposal_change c
+        WHERE c.proposal_id = undo_assignments.proposal AND c.kind = 'account' AND a.account = c.subject AND a.owner = c.given
+        RETURNING c.kind, c.subject
+    ), deals AS (
+        UPDATE revops.opportunity o SET owner = c.former FROM revops.proposal_change c
+        WHERE c.proposal_id = undo_assignments.proposal AND c.kind = 'opportunity' AND o.opportunity = c.subject AND o.owner = c.given AND o.status = 'open'
+        RETURNING c.kind, c.subject
+    ), noted AS (
+        UPDATE revops.proposal_change c SET undone = (c.kind, c.subject) IN (SELECT b.kind, b.subject FROM back b UNION ALL SELECT d.kind, d.subject FROM deals d)
+        WHERE c.proposal_id = undo_assignments.proposal
+        RETURNING c.kind, c.undone
+    )
+    SELECT count(*) FILTER (WHERE x.undone AND x.kind = 'account') INTO n FROM noted x;
+    UPDATE revops.proposal p SET status = 'undone', undone_at = revops.now() WHERE p.proposal_id = undo_assignments.proposal;
+    RETURN n;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.activate_substitution(plan jsonb, until timestamptz DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    whom    CONSTANT text COLLATE "C" := activate_substitution.plan ->> 'for';
+    team    text[];
+    case_   record;
+    a       record;
+    pick    text;
+    stuck   text;
+    n       bigint;
+    id      bigint;
+BEGIN
+    IF whom IS NULL OR jsonb_typeof(activate_substitution.plan -> 'members') IS DISTINCT FROM 'array' OR activate_substitution.plan -> 'members' = '[]' THEN
+        RAISE EXCEPTION 'a plan names whom it replaces, and its members'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Take the column plan of revops.substitute_units(), or give {"for": "east-1", "members": ["li.na", ...]}.';
+    ELSIF activate_substitution.until <= revops.now() THEN
+        RAISE EXCEPTION 'a substitution cannot end at %, which is past', activate_substitution.until USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    team := ARRAY(SELECT DISTINCT m FROM jsonb_array_elements_text(activate_substitution.plan -> 'members') m ORDER BY m);
+    -- one at a time: two would divide the same customers
+    LOCK TABLE revops.substitution IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO case_ FROM revops.substitution_case(whom);
+    SELECT string_agg(m, ', ') INTO stuck FROM unnest(team) m WHERE NOT revops.is_present(m) OR m = ANY (case_.lost);
+    IF stuck IS NOT NULL THEN
+        RAISE EXCEPTION 'these cannot stand in for "%": %', whom, stuck
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'They do not exist, are not active, are away, or are replaced themselves.',
+                  HINT = 'Ask revops.substitute_units() again.';
+    END IF;
+    INSERT INTO revops.substitution (replaces, unit, members, plan, until)
+    VALUES (whom, activate_substitution.plan ->> 'unit', team, activate_substitution.plan, activate_substitution.until)
+    RETURNING substitution_id INTO id;
+
+    -- each customer to a member who may own it and has room: who speaks its language, has the skills that it
+    -- requires, knows it best, has got less than an even share, has customers like it.
+    -- The dearest first, so that what is left over, if anything, is small
+    PERFORM FROM revops.account x WHERE x.owner = ANY (case_.lost) ORDER BY x.account FOR UPDATE;
+    CREATE TEMP TABLE handover ON COMMIT DROP AS
+    SELECT m.rep COLLATE "C" AS rep, r.languages, p.vector, 0::bigint AS got,
+           r.max_accounts - (SELECT count(*) FROM revops.account x WHERE x.owner = r.rep) AS room
+    FROM unnest(team) AS m (rep) JOIN revops.rep r ON r.rep = m.rep COLLATE "C" LEFT JOIN revops.rep_profile p ON p.rep = r.rep;
+    FOR a IN
+        SELECT x.account, x.owner, x.languages, p.vector
+        FROM revops.account x
+        LEFT JOIN revops.account_profile p ON p.account = x.account
+        LEFT JOIN LATERAL (SELECT sum(o.amount) AS amount FROM revops.opportunity o WHERE o.account = x.account AND o.status = 'open') v ON true
+        WHERE x.owner = ANY (case_.lost)
+        ORDER BY v.amount DESC NULLS LAST, x.account
+    LOOP
+        SELECT h.rep INTO pick
+        FROM pg_temp.handover h LEFT JOIN revops.service s ON s.account = a.account AND s.rep = h.rep
+        WHERE (h.room IS NULL OR h.got < h.room) AND revops.may(h.rep, 'own', a.account)
+        ORDER BY a.languages IS NULL OR a.languages = '{}' OR coalesce(h.languages && a.languages, false) DESC,
+                 (SELECT count(*) FROM revops.account_need d WHERE d.account = a.account AND d.required
+                  AND NOT EXISTS (SELECT FROM revops.rep_skill k WHERE k.rep = h.rep AND k.skill = d.skill AND k.level >= d.level)),
+                 s.rank DESC NULLS LAST, h.got / greatest(case_.total / cardinality(team), 1),
+                 coalesce(revops.profile_similarity(h.vector, a.vector), 0) DESC, h.got, h.rep
+        LIMIT 1;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no member may take over customer "%"', a.account
+                USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Each is full (max_accounts) or not permitted to own it. Nothing was handed over.',
+                      HINT = 'Ask revops.substitute_units() again, or raise max_accounts in revops.rep.';
+        END IF;
+        UPDATE pg_temp.handover h SET got = h.got + 1 WHERE h.rep = pick;
+        INSERT INTO revops.substitution_item (kind, subject, substitution_id, former, given) VALUES ('account', a.account, id, a.owner, pick);
+    END LOOP;
+    UPDATE revops.account x SET owner = i.given
+    FROM revops.substitution_item i WHERE i.substitution_id = id AND i.kind = 'account' AND x.account = i.subject;
+
+    -- open opportunities and cards go where their customer went, or else to the members in turn
+    INSERT INTO revops.substitution_item (kind, subject, substitution_id, former, given)
+    SELECT 'opportunity', o.opportunity, id, o.owner,
+           coalesce(i.given, w.owner, team[1 + (hashtextextended(o.opportunity, 0) & 2147483647) % cardinality(team)])
+    FROM revops.opportunity o
+    LEFT JOIN revops.substitution_item i ON i.subject = o.account AND i.kind = 'account' AND i.substitution_id = id
+    LEFT JOIN revops.account w ON w.account = o.account AND w.owner = ANY (team)
+    WHERE o.status = 'open' AND o.owner = ANY (case_.lost);
+    -- what somebody closed or gave to another in this very moment stays theirs
+    WITH handed AS (
+        UPDATE revops.opportunity o SET owner = i.given
+        FROM revops.substitution_item i
+        WHERE i.substitution_id = id AND i.kind = 'opportunity' AND o.opportunity = i.subject AND o.status = 'open' AND o.owner = i.former
+        RETURNING i.subject
+    )
+    DELETE FROM revops.substitution_item i
+    WHERE i.substitution_id = id AND i.kind = 'opportunity' AND i.subject NOT IN (SELECT h.subject FROM handed h);
+    INSERT INTO revops.substitution_item (kind, subject, substitution_id, former, given)
+    SELECT 'task', t.task_id, id, t.owner,
+           coalesce(oi.given, i.given, w.owner, team[1 + (hashtextextended(t.subject, 0) & 2147483647) % cardinality(team)])
+    FROM revops.task t
+    LEFT JOIN revops.substitution_item oi ON oi.subject = t.opportunity AND oi.kind = 'opportunity' AND oi.substitution_id = id
+    LEFT JOIN revops.substitution_item i ON i.subject = t.account AND i.kind = 'account' AND i.substitution_id = id
+    LEFT JOIN revops.account w ON w.account = t.account AND w.owner = ANY (team)
+    WHERE t.status IN ('open', 'claimed') AND t.owner = ANY (case_.lost);
+    -- lines and escalation stand: the customer waits no longer because of us
+    WITH handed AS (
+        UPDATE revops.task t SET owner = i.given, unit = coalesce(r.unit, t.unit), status = 'open', claimed_by = NULL, claimed_at = NULL
+        FROM revops.substitution_item i LEFT JOIN revops.rep r ON r.rep = i.given
+        WHERE i.substitution_id = id AND i.kind = 'task' AND t.task_id = i.subject::bigint
+          AND t.status IN ('open', 'claimed') AND t.owner = i.former
+        RETURNING i.subject
+    )
+    DELETE FROM revops.substitution_item i
+    WHERE i.substitution_id = id AND i.kind = 'task' AND i.subject NOT IN (SELECT h.subject FROM handed h);
+    SELECT count(pg_notify('revops_task', json_build_object('event', 'handed_over', 'task', t.task_id, 'subject_kind', t.subject_kind, 'subject', t.subject,
+               'owner', t.owner, 'due_at', t.due_at)::text)) INTO n
+    FROM revops.substitution_item i JOIN revops.task t ON t.task_id = i.subject::bigint WHERE i.substitution_id = id AND i.kind = 'task';
+
+    -- each member may read and write what was handed to anyone of the team: they work on it together
+    INSERT INTO revops.permission (grantee_kind, grantee, what, scope_kind, scope, until, granted_by)
+    SELECT 'rep', m, w, 'account', i.subject, coalesce(activate_substitution.until, 'infinity'), 'substitution ' || id
+    FROM unnest(team) m, unnest('{read,write}'::text[]) w, revops.substitution_item i
+    WHERE i.substitution_id = id AND i.kind = 'account' AND (w = 'read' OR i.given = m);
+    DROP TABLE pg_temp.handover;
+    RETURN id;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.strip_attachment(attachment int, kind text, rel regclass) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    name    text;
+BEGIN
+    FOR name IN
+        -- not LIKE: to plan it takes the square of the pattern's length
+        SELECT g.tgname FROM pg_trigger g
+        WHERE g.tgrelid = rel AND g.tgfoid = 'revops.attachment_trigger'::regproc AND left(g.tgname, length(kind) + 8) = format('revops_%s_', kind)
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', name, rel);
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE VIEW revops.need_profile WITH (security_barrier) AS
+WITH accounts AS (
+    SELECT v.person, v.account FROM revops.person v LEFT JOIN revops.person k ON k.person = v.identity
+    WHERE v.account IS NOT NULL AND k.account IS NULL
+    UNION ALL
+    SELECT v.person, k.account FROM revops.person v JOIN revops.person k ON k.person = v.identity
+    WHERE k.account IS NOT NULL
+), said AS (
+    SELECT ei.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
+    FROM revops.event_intent ei
+    WHERE ei.account IS NOT NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
+      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT min(revops.now() - i.half_life * 10) FROM revops.intent i)
+    UNION ALL
+    SELECT a.account, ei.intent, ei.event_id, ei.occurred_at, ei.confidence
+    FROM revops.event_intent ei JOIN accounts a ON a.person = ei.person
+    WHERE ei.account IS NULL AND ei.side IS DISTINCT FROM 'rep' AND ei.side IS DISTINCT FROM 'system'
+      AND ei.occurred_at <= revops.now() AND ei.occurred_at > (SELECT min(revops.now() - i.half_life * 10) FROM revops.intent i)
+), topics AS (
+    SELECT s.account, coalesce(i.topic, i.intent) AS topic, count(DISTINCT s.event_id) AS events, max(s.occurred_at) AS last_at,
+           sum(s.confidence * power(2::float8, - extract(epoch FROM revops.now() - s.occurred_at)::float8 / extract(epoch FROM i.half_life)::float8)) AS intensity
+    FROM said s JOIN revops.intent i ON i.intent = s.intent
+    WHERE s.occurred_at > revops.now() - i.half_life * 10
+    GROUP BY s.account, coalesce(i.topic, i.intent)
+)
+SELECT t.account, t.topic, t.intensity / sum(t.intensity) OVER (PARTITION BY t.account) AS share, t.intensity, t.events, t.last_at
+FROM topics t;
+
+CREATE OR REPLACE VIEW revops.account_sentiment WITH (security_barrier) AS
+WITH accounts AS (
+    SELECT v.person, v.account FROM revops.person v LEFT JOIN revops.person k ON k.person = v.identity
+    WHERE v.account IS NOT NULL AND k.account IS NULL
+    UNION ALL
+    SELECT v.person, k.account FROM revops.person v JOIN revops.person k ON k.person = v.identity
+    WHERE k.account IS NOT NULL
+), said AS (
+    SELECT e.account, e.event_id, e.occurred_at, revops.sentiment(e.body) AS sentiment
+    FROM revops.my_event e
+    WHERE e.account IS NOT NULL AND e.side = 'customer' AND e.body IS NOT NULL AND NOT e.ahead
+      AND e.occurred_at <= revops.now() AND e.occurred_at > revops.now() - interval '28 days'
+    UNION ALL
+    -- OFFSET 0: each person's events are looked up, as no join is pushed into a view that is a barrier
+    SELECT a.account, e.event_id, e.occurred_at, e.sentiment
+    FROM accounts a CROSS JOIN LATERAL (
+        SELECT x.event_id, x.occurred_at, revops.sentiment(x.body) AS sentiment
+        FROM revops.my_event x
+        WHERE x.person = a.person AND x.account IS NULL AND x.side = 'customer' AND x.body IS NOT NULL AND NOT x.ahead
+          AND x.occurred_at <= revops.now() AND x.occurred_at > revops.now() - interval '28 days'
+        OFFSET 0) e
+), weighed AS (
+    SELECT s.account, s.event_id, s.occurred_at, s.sentiment, power(2::float8, - extract(epoch FROM revops.now() - s.occurred_at)::float8 / 604800) AS weight
+    FROM said s
+)
+SELECT s.account, sum(s.sentiment * s.weight) / sum(s.weight) AS sentiment, count(*) AS events,
+       count(*) FILTER (WHERE s.sentiment <= -0.3) AS negative_events, count(*) FILTER (WHERE s.sentiment >= 0.3) AS positive_events,
+       avg(s.sentiment) FILTER (WHERE s.occurred_at > revops.now() - interval '7 days') -
+       avg(s.sentiment) FILTER (WHERE s.occurred_at <= revops.now() - interval '7 days') AS change,
+       max(s.occurred_at) AS last_at, (array_agg(s.sentiment ORDER BY s.occurred_at DESC, s.event_id DESC))[1] AS last_sentiment
+FROM weighed s GROUP BY s.account;
+
+CREATE OR REPLACE VIEW revops.win_snapshot AS
+SELECT o.opportunity, o.account, i.at, CASE WHEN i.closed THEN o.closed_at END AS closed_at,
+       CASE WHEN i.closed THEN o.status = 'won' END AS won,
+       o.amount::float8 AS amount, coalesce(a.territory, 'none') AS territory, a.segment, a.industry, o.owner, o.pipeline,
+       date_part('month', o.opened_at AT TIME ZONE 'UTC')::int AS opened_month,
+       CASE WHEN NOT i.closed OR h.stage IS NOT NULL THEN h.stage END AS stage,
+       (extract(epoch FROM i.at - h.entered_at) / 86400)::float8 AS days_in_stage,
+       h.moves AS stage_moves,
+       (extract(epoch FROM i.at - o.opened_at) / 86400)::float8 AS days_open,
+       e.customer_events, e.rep_events, e.activity,
+       (extract(epoch FROM i.at - e.last_customer_at) / 86400)::float8 AS days_since_customer,
+       m.moments, m.strongest_moment
+FROM revops.my_opportunity o
+LEFT JOIN revops.account a ON a.account = o.account
+CROSS JOIN LATERAL (
+    SELECT x.closed,
+           CASE WHEN NOT x.closed THEN revops.now()
+                ELSE o.opened_at + (o.closed_at - o.opened_at) * ((hashtextextended(o.opportunity, 7) & 1048575) / 1048576.0)::float8 END AS at
+    FROM (SELECT o.status <> 'open' AND o.closed_at <= revops.now() AS closed) x
+) i
+LEFT JOIN LATERAL (
+    SELECT (array_agg(s.stage ORDER BY s.entered_at DESC, s.recorded_at DESC))[1] AS stage, max(s.entered_at) AS entered_at, count(*)::int AS moves
+    FROM revops.stage_history s WHERE s.opportunity = o.opportunity AND s.entered_at <= i.at
+) h ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE x.side = 'customer')::int AS customer_events, count(*) FILTER (WHERE x.side = 'rep')::int AS rep_events,
+           coalesce(sum(power(2, -extract(epoch FROM i.at - x.occurred_at)::float8 / 604800)) FILTER (WHERE x.side = 'customer'), 0) AS activity,
+           max(x.occurred_at) FILTER (WHERE x.side = 'customer') AS last_customer_at
+    FROM (
+        SELECT v.side, v.occurred_at FROM revops.event v
+        WHERE v.opportunity = o.opportunity AND v.occurred_at <= i.at AND v.occurred_at > i.at - interval '30 days' AND NOT v.ahead
+        UNION ALL
+        SELECT v.side, v.occurred_at FROM revops.event v
+        WHERE v.account = o.account AND v.opportunity IS NULL AND v.occurred_at <= i.at AND v.occurred_at > i.at - interval '30 days' AND NOT v.ahead
+        UNION ALL
+        -- an event without an account is of that of its person, the known one's before the visitor's
+        SELECT v.side, v.occurred_at
+        FROM (
+            SELECT p.person FROM revops.person p WHERE p.account = o.account AND p.identity IS NULL
+            UNION ALL
+            SELECT w.person FROM revops.person p JOIN revops.person w ON w.identity = p.person WHERE p.account = o.account
+            UNION ALL
+            SELECT w.person FROM revops.person w LEFT JOIN revops.person p ON p.person = w.identity
+            WHERE w.account = o.account AND w.identity IS NOT NULL AND p.account IS NULL
+        ) k
+        JOIN revops.event v ON v.person = k.person
+        WHERE v.account IS NULL AND v.opportunity IS NULL AND v.occurred_at <= i.at AND v.occurred_at > i.at - interval '30 days' AND NOT v.ahead
+    ) x
+) e ON true
+LEFT JOIN LATERAL (
+    SELECT count(*)::int AS moments, max(x.strength) AS strongest_moment
+    FROM revops.moment x
+    WHERE ((x.subject = o.opportunity AND x.subject_kind = 'opportunity') OR (x.subject = o.account AND x.subject_kind = 'account'))
+      AND x.occurred_at <= i.at AND x.occurred_at > i.at - interval '30 days' AND (x.retracted_at IS NULL OR x.retracted_at > i.at)
+) m ON true
+WHERE o.status = 'open' OR o.closed_at > revops.now() OR o.closed_at > o.opened_at;
+
+CREATE OR REPLACE VIEW revops.account_score AS
+WITH outcome AS (
+    SELECT a.segment, a.industry, count(*) AS closed, count(*) FILTER (WHERE o.status = 'won') AS won
+    FROM revops.opportunity o JOIN revops.account a ON a.account = o.account
+    WHERE o.status <> 'open' AND o.closed_at <= revops.now() GROUP BY a.segment, a.industry
+), whole AS (
+    SELECT coalesce(sum(c.won) / nullif(sum(c.closed), 0), 0.5)::float8 AS rate FROM outcome c
+), heat AS (
+    SELECT s.subject AS account, sum(s.score) AS score FROM revops.intent_score s WHERE s.subject_kind = 'account' GROUP BY s.subject
+), ranked AS (
+    SELECT h.account, cume_dist() OVER (ORDER BY h.score) AS rank FROM heat h WHERE h.score > 0
+), contact AS (
+    SELECT e.account, count(DISTINCT e.person) FILTER (WHERE e.side = 'customer') AS people,
+           count(*) FILTER (WHERE e.side = 'customer') AS theirs, count(*) FILTER (WHERE e.side = 'rep') AS ours,
+           max(e.occurred_at) FILTER (WHERE e.side = 'customer') AS last_at
+    FROM (SELECT coalesce(v.account, k.account, p.account) AS account, coalesce(p.identity, v.person) AS person, v.side, v.occurred_at
+          FROM revops.event v LEFT JOIN revops.person p ON p.person = v.person LEFT JOIN revops.person k ON k.person = p.identity
+          WHERE v.occurred_at > revops.now() - interval '90 days' AND v.occurred_at <= revops.now() AND NOT v.ahead) e
+    WHERE e.account IS NOT NULL GROUP BY e.account
+)
+SELECT x.account, x.name, x.intent, x.fit, x.relationship, (x.intent + x.fit + x.relationship) / 3 AS score
+FROM (
+    SELECT a.account, a.name, coalesce(r.rank, 0) AS intent,
+           ((coalesce(o.won, 0) + 10 * w.rate) / (coalesce(o.closed, 0) + 10))::float8 AS fit,
+           coalesce((c.people / (c.people + 2.0) + power(0.5, extract(epoch FROM revops.now() - c.last_at)::float8 / 2592000)
+                     + least(c.theirs, c.ours)::float8 / nullif(greatest(c.theirs, c.ours), 0)) / 3, 0)::float8 AS relationship
+    FROM revops.my_account a
+    CROSS JOIN whole w
+    LEFT JOIN ranked r ON r.account = a.account
+    LEFT JOIN outcome o ON o.segment IS NOT DISTINCT FROM a.segment AND o.industry IS NOT DISTINCT FROM a.industry
+    LEFT JOIN contact c ON c.account = a.account
+) x;
+
+CREATE OR REPLACE VIEW revops.moment_value AS
+SELECT f.moment_id, f.rule, f.subject_kind, f.subject, f.account, f.occurred_at, f.intent_strength, f.response_speed, f.content_match,
+       power(f.intent_strength, coalesce(w.intent, 1)) * power(f.response_speed, coalesce(w.response, 1)) * power(f.content_match, coalesce(w.content, 1)) AS value,
+       w.fitted_at IS NOT NULL AS fitted, f.converted, f.mature
+FROM (
+    SELECT o.moment_id, o.rule, o.subject_kind, o.subject, o.account, o.occurred_at,
+           least(greatest(o.strength, 0), 1) AS intent_strength,
+           power(0.5, least(greatest(extract(epoch FROM coalesce(
+               revops.business_time_span(k.time_zone, k.week, k.holidays, t.opened_at, coalesce(o.answered_at, revops.now())),
+               coalesce(o.answered_at, revops.now()) - t.opened_at))::float8 / extract(epoch FROM t.line)::float8, 0), 100)) AS response_speed,
+           coalesce((1 + least(greatest(p.score, -1), 1)) / 2, 0.5) AS content_match,
+           o.converted_at IS NOT NULL AS converted, o.mature
+    FROM revops.moment_outcome o
+    JOIN revops.task t ON t.subject = o.subject AND t.task_id = o.task_id
+    LEFT JOIN revops.calendar k ON k.calendar = t.calendar
+    LEFT JOIN revops.task_plan p ON p.subject = t.subject AND p.task_id = t.task_id AND p.rank = coalesce(t.plan, 1)
+    WHERE o.occurred_at >= revops.board_since()
+) f
+LEFT JOIN revops.moment_value_weight w ON true;
+
+COMMENT ON FUNCTION revops.hottest(revops.subject_kind, text, int) IS
+'The n subjects with the highest score of an intent, hottest first: an index scan, whatever the number of subjects; where revops.as_of lies in the past, as it was then, which reads them all';
+
+UPDATE revops.rule_template SET definition = $${"title": "Comes back to the prices",
+ "sequence": {
+   "steps": [
+     {"as": "before", "when": {"kind": "page_view", "side": "customer", "object": {"prefix": "/pricing"}, "properties.session": {"exists": true}}},
+     {"when": {"kind": "page_view", "side": "customer", "object": {"prefix": "/pricing"}, "properties.session": {"exists": true}}, "where": {"properties.session": {"ne": "before.properties.session"}}}],
+   "within": "30 days"},
+ "cooldown": "7 days", "strength": 0.75,
+ "intent": {"intent": "price", "weight": 4}}$$ WHERE template = 'price_return';
+UPDATE revops.rule_template SET definition = $${"title": "The quote went to a colleague", "per": "account",
+ "sequence": {
+   "steps": [
+     {"as": "first", "when": {"kind": "quote_open", "side": "customer", "object": {"exists": true}, "person": {"exists": true}}},
+     {"when": {"kind": "quote_open", "side": "customer", "person": {"exists": true}}, "same": ["object"], "where": {"person": {"ne": "first.person"}}}],
+   "within": "14 days"},
+ "cooldown": "7 days", "strength": 0.9,
+ "intent": {"intent": "price", "weight": 8}}$$ WHERE template = 'quote_forwarded';

@@ -104,7 +104,7 @@ BEGIN
         LEFT JOIN revops.opportunity o ON o.opportunity = e.opportunity
         LEFT JOIN revops.person p ON p.person = e.person
         LEFT JOIN revops.person k ON k.person = p.identity
-        WHERE e.side = 'rep' AND e.rep IS NOT NULL AND NOT e.ahead AND e.occurred_at >= oldest AND e.occurred_at <= revops.now()
+        WHERE e.side = 'rep' AND e.rep IS NOT NULL AND NOT e.ahead AND e.occurred_at >= oldest
           AND e.txid >= CASE WHEN state.epoch = here THEN pg_snapshot_xmin(state.done) ELSE '0' END
           AND CASE WHEN e.epoch = here THEN pg_visible_in_snapshot(e.txid, seen) ELSE e.epoch <> ALL (state.past_epochs) END
           AND NOT (e.epoch = coalesce(state.epoch, 0) AND state.done IS NOT NULL AND pg_visible_in_snapshot(e.txid, state.done))

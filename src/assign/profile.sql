@@ -76,11 +76,14 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit 
     SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
     changed bigint := 0;
+    gone    bigint;
     n       bigint;
 BEGIN
     -- two at once would write the same rows. Tables that are being filled are reached by their index, not read again for each row
     PERFORM pg_advisory_xact_lock('revops.account_profile'::regclass::oid::int, 1);
-    DELETE FROM revops.account_profile p WHERE NOT EXISTS (SELECT FROM revops.account a WHERE a.account = p.account);
+    -- whoever is gone, or has nothing left to be known by
+    DELETE FROM revops.account_profile p WHERE NOT EXISTS (SELECT FROM revops.account_features(p.account));
+    GET DIAGNOSTICS gone = ROW_COUNT;
     INSERT INTO revops.account_profile AS p (account, vector)
     SELECT v.account, v.vector
     FROM (SELECT a.account, revops.profile_vector(f.features, f.weights) AS vector
@@ -112,7 +115,7 @@ BEGIN
     ON CONFLICT (unit) DO UPDATE SET customers = excluded.customers, vector = excluded.vector;
     GET DIAGNOSTICS n = ROW_COUNT;
     DROP TABLE pg_temp.fresh_profile;
-    RETURN changed + n;
+    RETURN changed + gone + n;
 END $$;
 COMMENT ON FUNCTION revops.refresh_profiles() IS
 'Brings the vectors of customers, reps and units up to date; writes what changed, and returns how many rows that were. For a job, or after a large import';

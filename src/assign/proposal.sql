@@ -140,6 +140,7 @@ DECLARE
     id      bigint;
     reps    text[];
     n       bigint;
+    land    text COLLATE "C";    -- the scope, where it is a territory
     denying boolean := EXISTS (SELECT FROM revops.permission p WHERE p.deny AND p.what IN ('own', 'read') AND p.until > revops.now());
 BEGIN
     IF NOT coalesce(propose_assignments.fairness BETWEEN 0 AND 10 AND propose_assignments.switch_cost BETWEEN 0 AND 10, false) THEN
@@ -153,6 +154,7 @@ BEGIN
         reps := ARRAY(SELECT r.rep FROM revops.rep r WHERE r.unit = which);
     ELSIF EXISTS (SELECT FROM revops.territory t WHERE t.territory = which) THEN
         reps := ARRAY(SELECT r.rep FROM revops.rep r JOIN revops.unit u USING (unit) WHERE u.territory = which);
+        land := which;
     ELSE
         RAISE EXCEPTION 'there is no unit or territory "%"', which
             USING ERRCODE = 'undefined_object', HINT = 'Units are in revops.unit, territories in revops.territory; NULL is everything.';
@@ -160,7 +162,7 @@ BEGIN
     CREATE TEMP TABLE proposal_customer ON COMMIT DROP AS
     SELECT a.account, a.owner, a.territory, a.languages, p.vector, 0::float8 AS value, 0::float8 AS owner_known
     FROM revops.account a LEFT JOIN revops.account_profile p USING (account)
-    WHERE which IS NULL OR a.owner = ANY (reps) OR a.territory = which;
+    WHERE which IS NULL OR a.owner = ANY (reps) OR a.territory = land;
     SELECT count(*) INTO n FROM pg_temp.proposal_customer;
     -- who can get customers at all
     reps := ARRAY(SELECT r FROM unnest(reps) r WHERE revops.is_present(r));
@@ -193,12 +195,12 @@ BEGIN
     INSERT INTO revops.proposal_pair (account, proposal_id, rep, benefit, similarity, skill, language, territory, known, switch_cost)
     SELECT q.account, id, q.rep, q.benefit, q.similarity, q.skill, q.language, q.near, q.known, q.cost
     FROM (
-        SELECT y.*, row_number() OVER (PARTITION BY y.account ORDER BY y.cost = 0 DESC, y.benefit DESC, hashtextextended(y.rep, hashtextextended(y.account, 0))) AS place
+        SELECT y.*, row_number() OVER (PARTITION BY y.account ORDER BY coalesce(y.rep = y.owner, false) DESC, y.benefit DESC, hashtextextended(y.rep, hashtextextended(y.account, 0))) AS place
         FROM (
             SELECT x.*, x.value * (1 + 0.4 * x.similarity + 0.3 * x.skill + 0.1 * x.language + 0.1 * x.near + 0.1 * x.known - x.cost) AS benefit,
                    max(x.run) OVER (PARTITION BY x.account) AS longest
             FROM (
-                SELECT c.account, c.value, r.rep,
+                SELECT c.account, c.owner, c.value, r.rep,
                        coalesce(revops.profile_similarity(c.vector, f.vector), 0) AS similarity,
                        coalesce(s.skill, 1) AS skill,
                        coalesce(s.run, 0) AS run,    -- optional skills that the rep has, from the most important on without a break
@@ -335,7 +337,7 @@ BEGIN
         RETURNING c.kind, c.subject
     ), deals AS (
         UPDATE revops.opportunity o SET owner = c.former FROM revops.proposal_change c
-        WHERE c.proposal_id = undo_assignments.proposal AND c.kind = 'opportunity' AND o.opportunity = c.subject AND o.owner = c.given
+        WHERE c.proposal_id = undo_assignments.proposal AND c.kind = 'opportunity' AND o.opportunity = c.subject AND o.owner = c.given AND o.status = 'open'
         RETURNING c.kind, c.subject
     ), noted AS (
         UPDATE revops.proposal_change c SET undone = (c.kind, c.subject) IN (SELECT b.kind, b.subject FROM back b UNION ALL SELECT d.kind, d.subject FROM deals d)

@@ -284,8 +284,15 @@ BEGIN
     LEFT JOIN revops.substitution_item i ON i.subject = o.account AND i.kind = 'account' AND i.substitution_id = id
     LEFT JOIN revops.account w ON w.account = o.account AND w.owner = ANY (team)
     WHERE o.status = 'open' AND o.owner = ANY (case_.lost);
-    UPDATE revops.opportunity o SET owner = i.given
-    FROM revops.substitution_item i WHERE i.substitution_id = id AND i.kind = 'opportunity' AND o.opportunity = i.subject;
+    -- what somebody closed or gave to another in this very moment stays theirs
+    WITH handed AS (
+        UPDATE revops.opportunity o SET owner = i.given
+        FROM revops.substitution_item i
+        WHERE i.substitution_id = id AND i.kind = 'opportunity' AND o.opportunity = i.subject AND o.status = 'open' AND o.owner = i.former
+        RETURNING i.subject
+    )
+    DELETE FROM revops.substitution_item i
+    WHERE i.substitution_id = id AND i.kind = 'opportunity' AND i.subject NOT IN (SELECT h.subject FROM handed h);
     INSERT INTO revops.substitution_item (kind, subject, substitution_id, former, given)
     SELECT 'task', t.task_id, id, t.owner,
            coalesce(oi.given, i.given, w.owner, team[1 + (hashtextextended(t.subject, 0) & 2147483647) % cardinality(team)])
@@ -295,9 +302,15 @@ BEGIN
     LEFT JOIN revops.account w ON w.account = t.account AND w.owner = ANY (team)
     WHERE t.status IN ('open', 'claimed') AND t.owner = ANY (case_.lost);
     -- lines and escalation stand: the customer waits no longer because of us
-    UPDATE revops.task t SET owner = i.given, unit = coalesce(r.unit, t.unit), status = 'open', claimed_by = NULL, claimed_at = NULL
-    FROM revops.substitution_item i LEFT JOIN revops.rep r ON r.rep = i.given
-    WHERE i.substitution_id = id AND i.kind = 'task' AND t.task_id = i.subject::bigint;
+    WITH handed AS (
+        UPDATE revops.task t SET owner = i.given, unit = coalesce(r.unit, t.unit), status = 'open', claimed_by = NULL, claimed_at = NULL
+        FROM revops.substitution_item i LEFT JOIN revops.rep r ON r.rep = i.given
+        WHERE i.substitution_id = id AND i.kind = 'task' AND t.task_id = i.subject::bigint
+          AND t.status IN ('open', 'claimed') AND t.owner = i.former
+        RETURNING i.subject
+    )
+    DELETE FROM revops.substitution_item i
+    WHERE i.substitution_id = id AND i.kind = 'task' AND i.subject NOT IN (SELECT h.subject FROM handed h);
     SELECT count(pg_notify('revops_task', json_build_object('event', 'handed_over', 'task', t.task_id, 'subject_kind', t.subject_kind, 'subject', t.subject,
                'owner', t.owner, 'due_at', t.due_at)::text)) INTO n
     FROM revops.substitution_item i JOIN revops.task t ON t.task_id = i.subject::bigint WHERE i.substitution_id = id AND i.kind = 'task';

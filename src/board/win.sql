@@ -35,6 +35,19 @@ LEFT JOIN LATERAL (
         UNION ALL
         SELECT v.side, v.occurred_at FROM revops.event v
         WHERE v.account = o.account AND v.opportunity IS NULL AND v.occurred_at <= i.at AND v.occurred_at > i.at - interval '30 days' AND NOT v.ahead
+        UNION ALL
+        -- an event without an account is of that of its person, the known one's before the visitor's
+        SELECT v.side, v.occurred_at
+        FROM (
+            SELECT p.person FROM revops.person p WHERE p.account = o.account AND p.identity IS NULL
+            UNION ALL
+            SELECT w.person FROM revops.person p JOIN revops.person w ON w.identity = p.person WHERE p.account = o.account
+            UNION ALL
+            SELECT w.person FROM revops.person w LEFT JOIN revops.person p ON p.person = w.identity
+            WHERE w.account = o.account AND w.identity IS NOT NULL AND p.account IS NULL
+        ) k
+        JOIN revops.event v ON v.person = k.person
+        WHERE v.account IS NULL AND v.opportunity IS NULL AND v.occurred_at <= i.at AND v.occurred_at > i.at - interval '30 days' AND NOT v.ahead
     ) x
 ) e ON true
 LEFT JOIN LATERAL (
@@ -342,8 +355,8 @@ WITH outcome AS (
     SELECT e.account, count(DISTINCT e.person) FILTER (WHERE e.side = 'customer') AS people,
            count(*) FILTER (WHERE e.side = 'customer') AS theirs, count(*) FILTER (WHERE e.side = 'rep') AS ours,
            max(e.occurred_at) FILTER (WHERE e.side = 'customer') AS last_at
-    FROM (SELECT coalesce(v.account, p.account) AS account, coalesce(p.identity, v.person) AS person, v.side, v.occurred_at
-          FROM revops.event v LEFT JOIN revops.person p ON p.person = v.person
+    FROM (SELECT coalesce(v.account, k.account, p.account) AS account, coalesce(p.identity, v.person) AS person, v.side, v.occurred_at
+          FROM revops.event v LEFT JOIN revops.person p ON p.person = v.person LEFT JOIN revops.person k ON k.person = p.identity
           WHERE v.occurred_at > revops.now() - interval '90 days' AND v.occurred_at <= revops.now() AND NOT v.ahead) e
     WHERE e.account IS NOT NULL GROUP BY e.account
 )
@@ -396,11 +409,14 @@ SELECT f.moment_id, f.rule, f.subject_kind, f.subject, f.account, f.occurred_at,
 FROM (
     SELECT o.moment_id, o.rule, o.subject_kind, o.subject, o.account, o.occurred_at,
            least(greatest(o.strength, 0), 1) AS intent_strength,
-           power(0.5, least(greatest(extract(epoch FROM coalesce(o.answered_at, revops.now()) - t.opened_at)::float8 / extract(epoch FROM t.line)::float8, 0), 100)) AS response_speed,
+           power(0.5, least(greatest(extract(epoch FROM coalesce(
+               revops.business_time_span(k.time_zone, k.week, k.holidays, t.opened_at, coalesce(o.answered_at, revops.now())),
+               coalesce(o.answered_at, revops.now()) - t.opened_at))::float8 / extract(epoch FROM t.line)::float8, 0), 100)) AS response_speed,
            coalesce((1 + least(greatest(p.score, -1), 1)) / 2, 0.5) AS content_match,
            o.converted_at IS NOT NULL AS converted, o.mature
     FROM revops.moment_outcome o
     JOIN revops.task t ON t.subject = o.subject AND t.task_id = o.task_id
+    LEFT JOIN revops.calendar k ON k.calendar = t.calendar
     LEFT JOIN revops.task_plan p ON p.subject = t.subject AND p.task_id = t.task_id AND p.rank = coalesce(t.plan, 1)
     WHERE o.occurred_at >= revops.board_since()
 ) f

@@ -243,7 +243,7 @@ WaitsInVain(const MomentRule *rule, const PatternState *state, const Chain *fres
 {
 	TimestampTz due = Deadline(rule->sequence, old);
 
-	return !rule->retains && !state->disarmed && due < Deadline(rule->sequence, fresh) && !PatternCooling(rule, state, due);
+	return !rule->retains && !state->disarmed && !state->muted && due < Deadline(rule->sequence, fresh) && !PatternCooling(rule, state, due);
 }
 
 /* Put new chains among the others: those of the state from `first` on are new. */

@@ -80,6 +80,17 @@ ReplayPrepare(MomentPass *pass, Replay *r, const StandingList *standing)
 	}
 }
 
+/* The replay has come to what was missed: timeouts from before it are over. */
+static void
+Unmute(const Replay *r, const MomentRule *rule, PatternState *state)
+{
+	MomentHit	hit;
+
+	while (PatternTimeout(rule, state, r->late_at, &hit))
+		;
+	PatternMute(state, false);
+}
+
 PatternState *
 ReplayRun(MomentPass *pass, const Replay *r, SubjectKind kind, Str subject, const StandingList *standing, EventList *history)
 {
@@ -88,17 +99,22 @@ ReplayRun(MomentPass *pass, const Replay *r, SubjectKind kind, Str subject, cons
 	const Standing *before = r->before;
 	int			first = pass->nfound;
 	TimestampTz timeouts = DT_NOBEGIN;
+	bool		early = true;	/* before what was missed */
 	MomentHit	hit;
 
-	/* a moment before the start, or at it, is in the state from the beginning; a later one mutes what comes before it */
+	/*
+	 * Up to what was missed the moments are those that stand: what else would complete there now (attributes have changed since, or an event
+	 * that came too late is among the others) is none, and must neither spend events nor begin a cooldown.
+	 */
+	PatternMute(state, true);
+
+	/* a moment before the start, or at it, is in the state from the beginning */
 	if (before != NULL && (r->after_moment || before->at < r->start))
 	{
 		PatternFired(rule, state, before->at, &before->point);
 		if (!r->after_moment)
 			before = NULL;
 	}
-	else if (before != NULL)
-		PatternMute(state, true);
 	for (int i = 0; i < history->n; i++)
 	{
 		Event	   *e = &history->events[i];
@@ -117,9 +133,13 @@ ReplayRun(MomentPass *pass, const Replay *r, SubjectKind kind, Str subject, cons
 		{
 			while (PatternTimeout(rule, state, before->at + before->timeout, &hit))
 				;
-			PatternMute(state, false);
 			PatternFired(rule, state, before->at, &before->point);
 			before = NULL;
+		}
+		if (early && EventPointCmp(e->occurred_at, &e->event_id, r->late_at, &r->late_id) >= 0)
+		{
+			early = false;
+			Unmute(r, rule, state);
 		}
 		while (PatternTimeout(rule, state, e->occurred_at, &hit))
 			if (EventPointCmp(hit.at, &PatternTimeoutId, r->late_at, &r->late_id) >= 0)
@@ -132,9 +152,10 @@ ReplayRun(MomentPass *pass, const Replay *r, SubjectKind kind, Str subject, cons
 	{
 		while (PatternTimeout(rule, state, before->at + before->timeout, &hit))
 			;
-		PatternMute(state, false);
 		PatternFired(rule, state, before->at, &before->point);
 	}
+	if (early)
+		Unmute(r, rule, state);
 
 	/* the state knows nothing from before the horizon, so an event from before the replay has to be late */
 	if (!TIMESTAMP_NOT_FINITE(r->late_at))

@@ -118,7 +118,7 @@ $${"title": "Comes back to the prices",
  "sequence": {
    "steps": [
      {"as": "before", "when": {"kind": "page_view", "side": "customer", "object": {"prefix": "/pricing"}, "properties.session": {"exists": true}}},
-     {"when": {"kind": "page_view", "side": "customer", "object": {"prefix": "/pricing"}}, "where": {"properties.session": {"ne": "before.properties.session"}}}],
+     {"when": {"kind": "page_view", "side": "customer", "object": {"prefix": "/pricing"}, "properties.session": {"exists": true}}, "where": {"properties.session": {"ne": "before.properties.session"}}}],
    "within": "30 days"},
  "cooldown": "7 days", "strength": 0.75,
  "intent": {"intent": "price", "weight": 4}}$$),
@@ -197,7 +197,7 @@ $${"title": "The quote went to a colleague", "per": "account",
  "sequence": {
    "steps": [
      {"as": "first", "when": {"kind": "quote_open", "side": "customer", "object": {"exists": true}, "person": {"exists": true}}},
-     {"when": {"kind": "quote_open", "side": "customer"}, "same": ["object"], "where": {"person": {"ne": "first.person"}}}],
+     {"when": {"kind": "quote_open", "side": "customer", "person": {"exists": true}}, "same": ["object"], "where": {"person": {"ne": "first.person"}}}],
    "within": "14 days"},
  "cooldown": "7 days", "strength": 0.9,
  "intent": {"intent": "price", "weight": 8}}$$),

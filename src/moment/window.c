@@ -79,7 +79,7 @@ DistinctValue(const Measure *m, const Event *e, int64 *digest)
 	EventField(m->of, e, &v);
 	if (v.type == VALUE_NONE)
 		return false;
-	if (v.type == VALUE_TEXT)
+	if (v.type == VALUE_TEXT || v.hash != 0)
 		bits = v.hash;
 	else
 		memcpy(&bits, &v.number, sizeof(bits));

@@ -4,6 +4,8 @@
  */
 #include "predicate/condition.h"
 
+#include <math.h>
+
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -134,6 +136,9 @@ ScalarValue(const JsonbValue *v, FieldValue *value)
 		case jbvNumeric:
 			value->type = VALUE_NUMBER;
 			value->number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(v->val.numeric)));
+			/* beyond what a double tells apart */
+			if (fabs(value->number) >= 9007199254740992.0)
+				value->hash = DatumGetUInt64(DirectFunctionCall2(hash_numeric_extended, NumericGetDatum(v->val.numeric), Int64GetDatum(0)));
 			break;
 		case jbvBool:
 			value->type = VALUE_BOOLEAN;

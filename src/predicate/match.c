@@ -218,7 +218,7 @@ DetectedPasses(const Condition *leaf, const Event *e)
 
 		value.val.string.val = (char *) e->intents[i].intent.data;
 		value.val.string.len = e->intents[i].intent.len;
-		if (ScalarPasses(leaf, &value))
+		if (ElementPasses(leaf, &value))
 			return true;
 	}
 	return false;

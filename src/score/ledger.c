@@ -11,6 +11,7 @@
 #include "score/signal.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/tuplestore.h"
 
 /* A line before the day's caps are known */
@@ -22,15 +23,35 @@ typedef struct Line
 } Line;
 
 /* What a capped signal's events weigh in one day */
-static double
-DayWeight(const Line *lines, int n, const Line *of)
+typedef struct DaySum
 {
-	double		sum = 0;
+	struct
+	{
+		const Signal *s;
+		int64		day;
+	}			key;
+	double		weight;
+} DaySum;
+
+static HTAB *
+DaySums(const Line *lines, int n)
+{
+	HASHCTL		ctl = {.keysize = sizeof(((DaySum *) NULL)->key), .entrysize = sizeof(DaySum), .hcxt = CurrentMemoryContext};
+	HTAB	   *days = hash_create("revops days of a ledger", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	for (int i = 0; i < n; i++)
-		if (lines[i].s == of->s && lines[i].day == of->day)
-			sum += of->s->weight;
-	return sum;
+	{
+		DaySum		key = {.key = {lines[i].s, lines[i].day}};
+		DaySum	   *sum;
+		bool		found;
+
+		CHECK_FOR_INTERRUPTS();
+		if (lines[i].s->daily_cap <= 0)
+			continue;
+		sum = hash_search(days, &key.key, HASH_ENTER, &found);
+		sum->weight = (found ? sum->weight : 0) + lines[i].s->weight;
+	}
+	return days;
 }
 
 /* The subject's standing moments of rules that add to the intent. No cap applies. */
@@ -97,9 +118,7 @@ explain_intent(PG_FUNCTION_ARGS)
 	int			n = 0,
 				max = 0,
 				level;
-	int32		cached_day = 0;
-	const Signal *cached = NULL;
-	double		cached_weight = 0;
+	HTAB	   *days;
 
 	InitMaterializedSRF(fcinfo, 0);
 	level = SqlConnect();
@@ -148,6 +167,7 @@ explain_intent(PG_FUNCTION_ARGS)
 			lines[n++].day = (int32) floor((double) e->occurred_at / USECS_PER_DAY);
 		}
 	}
+	days = DaySums(lines, n);
 	for (int i = 0; i < n; i++)
 	{
 		const Event *e = lines[i].e;
@@ -159,13 +179,10 @@ explain_intent(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (s->daily_cap > 0)
 		{
-			if (cached != s || cached_day != lines[i].day)
-			{
-				cached_weight = DayWeight(lines, n, &lines[i]);
-				cached = s;
-				cached_day = lines[i].day;
-			}
-			share = cached_weight > s->daily_cap ? s->daily_cap / cached_weight : 1;
+			DaySum		key = {.key = {s, lines[i].day}};
+			const DaySum *sum = hash_search(days, &key.key, HASH_FIND, NULL);
+
+			share = sum->weight > s->daily_cap ? s->daily_cap / sum->weight : 1;
 		}
 		values[0] = UUIDPGetDatum(&e->event_id);
 		values[1] = TimestampTzGetDatum(e->occurred_at);

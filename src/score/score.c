@@ -491,10 +491,10 @@ ScoreRecompute(SubjectKind kind, Str subject, const Consumed *consumed)
 	for (int i = 0; i < history->n; i++)
 	{
 		const Event *e = &history->events[i];
-
 		const int  *candidates;
 		int			n = SignalsFor(pass->set, e, &candidates);
 
+		CHECK_FOR_INTERRUPTS();
 		for (int k = 0; k < n; k++)
 		{
 			const Signal *s = &pass->set->signals[candidates[k]];

@@ -158,11 +158,23 @@ COMMENT ON COLUMN revops.intent_score.events IS 'How many events and moments cou
 
 CREATE FUNCTION revops.hottest(subject_kind revops.subject_kind, intent text, n int DEFAULT 10)
 RETURNS TABLE (subject text, score float8, last_at timestamptz, events bigint)
-LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
-    SELECT s.subject, revops.decayed(s.rank, i.half_life, revops.now()), s.last_at, s.events
-    FROM revops.intent_state s, revops.intent i
-    WHERE s.subject_kind = $1 AND s.intent = $2 COLLATE "C" AND i.intent = $2 COLLATE "C"
-    ORDER BY s.rank DESC LIMIT greatest($3, 0)
-$$;
+LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
+#variable_conflict use_column
+BEGIN
+    IF revops.now() >= statement_timestamp() THEN
+        RETURN QUERY
+        SELECT s.subject::text, revops.decayed(s.rank, i.half_life, revops.now()), s.last_at, s.events
+        FROM revops.intent_state s, revops.intent i
+        WHERE s.subject_kind = $1 AND s.intent = $2 COLLATE "C" AND i.intent = $2 COLLATE "C"
+        ORDER BY s.rank DESC LIMIT greatest($3, 0);
+    ELSE
+        -- a look at the past: the ranks hold what has come since
+        RETURN QUERY
+        SELECT s.subject::text, s.score, s.last_at, s.events
+        FROM revops.intent_score s
+        WHERE s.subject_kind = $1 AND s.intent = $2 COLLATE "C" AND s.score > 0
+        ORDER BY s.score DESC, s.subject LIMIT greatest($3, 0);
+    END IF;
+END $$;
 COMMENT ON FUNCTION revops.hottest(revops.subject_kind, text, int) IS
-'The n subjects with the highest score of an intent, hottest first: an index scan, whatever the number of subjects';
+'The n subjects with the highest score of an intent, hottest first: an index scan, whatever the number of subjects; where revops.as_of lies in the past, as it was then, which reads them all';

@@ -4,6 +4,7 @@
  */
 #include "score/signal.h"
 
+#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -11,6 +12,7 @@
 static MemoryContext set_context = NULL;
 static SignalSet *current = NULL;
 static bool dirty = true;
+static TimestampTz good_within = 0; /* read with an older snapshot, good for the transaction that began then only; 0: for all */
 static Oid	signal_relid = InvalidOid;
 static Oid	intent_relid = InvalidOid;
 static Oid	rule_relid = InvalidOid;
@@ -151,7 +153,7 @@ Signals(void)
 		CacheRegisterRelcacheCallback(OnRelcacheInvalidation, (Datum) 0);
 		registered = true;
 	}
-	if (!dirty && current != NULL)
+	if (!dirty && current != NULL && (good_within == 0 || good_within == GetCurrentTransactionStartTimestamp()))
 		return current;
 
 	/* marked clean first: an invalidation while loading makes it dirty again */
@@ -176,6 +178,7 @@ Signals(void)
 	if (set_context != NULL)
 		MemoryContextDelete(set_context);
 	set_context = fresh;
+	good_within = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : 0;
 	current = set;
 	return current;
 }

@@ -12,6 +12,7 @@
 
 #include "base/writer.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "stage/store.h"
 #include "utils/array.h"
@@ -246,7 +247,7 @@ Symbol(State *st, const StoredStages *m, const char *name, int len, TimestampTz 
 	st->evidence[k].has_id = id != NULL;
 	if (id != NULL)
 		st->evidence[k].id = *id;
-	len = Min(len, STAGE_MAX_NAME);
+	len = pg_mbcliplen(name, len, STAGE_MAX_NAME);
 	memcpy(st->evidence[k].symbol, name, len);
 	st->evidence[k].symbol[len] = '\0';
 }
@@ -264,7 +265,7 @@ Named(State *st, const StoredStages *m, const char *prefix, Str name, TimestampT
 	int			n = strlen(prefix);
 
 	if (n + name.len > STAGE_MAX_NAME)
-		name.len = STAGE_MAX_NAME - n;
+		name.len = pg_mbcliplen(name.data, name.len, STAGE_MAX_NAME - n);
 	memcpy(symbol, prefix, n);
 	memcpy(symbol + n, name.data, name.len);
 	Symbol(st, m, symbol, n + name.len, at, id);

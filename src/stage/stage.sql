@@ -168,6 +168,7 @@ DECLARE
     names   text[] := '{}';
     moves   jsonb := definition -> 'moves';
     former  text[];
+    usual   CONSTANT text := revops.default_pipeline();
 BEGIN
     IF pipeline IS NULL OR definition IS NULL OR jsonb_typeof(definition) <> 'object' THEN
         RAISE EXCEPTION 'a pipeline needs a name and a definition, a JSON object' USING ERRCODE = 'invalid_parameter_value',
@@ -249,6 +250,13 @@ BEGIN
         LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
         UPDATE revops.pipeline p SET deployed = NULL WHERE p.pipeline = pipeline;
         DELETE FROM revops.stage_state s WHERE s.pipeline = pipeline;
+    END IF;
+    IF revops.default_pipeline() IS DISTINCT FROM usual THEN
+        -- who names no pipeline is in another one now
+        INSERT INTO revops.stage_request (opportunity)
+        SELECT o.opportunity FROM revops.opportunity o WHERE o.pipeline IS NULL
+        UNION SELECT s.opportunity FROM revops.stage_state s
+        WHERE s.pipeline = usual AND NOT EXISTS (SELECT FROM revops.opportunity o WHERE o.opportunity = s.opportunity);
     END IF;
     RETURN n;
 END $$;

@@ -286,7 +286,12 @@ WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
 		" FROM unnest($1) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m"
 		" JOIN LATERAL (SELECT " EVENT_COLUMNS " FROM revops.event p WHERE p.person = m.person AND p.occurred_at >= m.occurred_at"
 		" UNION ALL SELECT " EVENT_COLUMNS " FROM revops.event a WHERE a.account = m.account AND a.occurred_at >= m.occurred_at"
-		" UNION ALL SELECT " EVENT_COLUMNS " FROM revops.event o WHERE o.opportunity = m.opportunity AND o.occurred_at >= m.occurred_at)"
+		" UNION ALL SELECT " EVENT_COLUMNS " FROM revops.event o WHERE o.opportunity = m.opportunity AND o.occurred_at >= m.occurred_at"
+		/* and under another key: of a visitor who is identified since, or of another of the account's people */
+		" UNION ALL SELECT r.* FROM (SELECT m.owner AS rep UNION ALL SELECT x.rep FROM revops.task t JOIN revops.rep x ON x.unit = t.unit"
+		" WHERE t.subject = m.subject AND t.moment_id = m.moment_id AND t.owner IS NULL) w"
+		" CROSS JOIN LATERAL (SELECT " EVENT_COLUMNS " FROM revops.event v WHERE v.rep = w.rep AND v.occurred_at >= m.occurred_at"
+		" AND v.account IS NULL OFFSET 0) r)"
 		" e (" EVENT_COLUMNS ") ON e.side = 'rep'"
 		" WHERE m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval",
 		1, {UUIDARRAYOID}

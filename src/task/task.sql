@@ -307,6 +307,7 @@ DECLARE
     ids         uuid[];
     subjects    text[];
     owners      text[];
+    given       text[];		-- who gets cards of this call already, as owner or stand-in
     free_ids    uuid[];		-- moments of customers whom nobody owns
     free_subjects text[];
     territories text[];
@@ -333,13 +334,14 @@ BEGIN
     SELECT count(*) INTO back FROM again;
 
     -- who owns the opportunity, or else the account
-    SELECT array_agg(r.moment_id) FILTER (WHERE r.rep IS NOT NULL), array_agg(r.subject) FILTER (WHERE r.rep IS NOT NULL),
-           array_agg(r.rep) FILTER (WHERE r.rep IS NOT NULL),
+    SELECT array_agg(r.moment_id) FILTER (WHERE r.rep IS NOT NULL AND NOT r.covered), array_agg(r.subject) FILTER (WHERE r.rep IS NOT NULL AND NOT r.covered),
+           array_agg(r.rep) FILTER (WHERE r.rep IS NOT NULL AND NOT r.covered), array_agg(r.rep) FILTER (WHERE r.rep IS NOT NULL AND r.card),
            array_agg(r.moment_id) FILTER (WHERE r.rep IS NULL), array_agg(r.subject) FILTER (WHERE r.rep IS NULL),
            array_agg(r.territory) FILTER (WHERE r.rep IS NULL)
-    INTO ids, subjects, owners, free_ids, free_subjects, territories
+    INTO ids, subjects, owners, given, free_ids, free_subjects, territories
     FROM (
-        SELECT m.moment_id, m.subject, coalesce(rs.rep, ro.rep, ra.rep) AS rep, a.territory
+        SELECT m.moment_id, m.subject, coalesce(m.owner, rs.rep, ro.rep, ra.rep) AS rep, m.owner IS NOT NULL AS covered, a.territory,
+               m.playbook IS NOT NULL AND NOT EXISTS (SELECT FROM revops.task t WHERE t.subject = m.subject AND t.moment_id = m.moment_id) AS card
         FROM unnest(open_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
         LEFT JOIN revops.person p ON p.person = coalesce(m.person, CASE WHEN m.subject_kind = 'person' THEN m.subject END)
         LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(m.opportunity, CASE WHEN m.subject_kind = 'opportunity' THEN m.subject END)
@@ -347,7 +349,7 @@ BEGIN
         LEFT JOIN revops.rep rs ON rs.rep = CASE WHEN m.subject_kind = 'rep' THEN m.subject END AND rs.active
         LEFT JOIN revops.rep ro ON ro.rep = o.owner AND ro.active
         LEFT JOIN revops.rep ra ON ra.rep = a.owner AND ra.active
-        WHERE m.retracted_at IS NULL AND m.occurred_at >= oldest AND m.owner IS NULL
+        WHERE m.retracted_at IS NULL AND m.occurred_at >= oldest
         ORDER BY m.occurred_at, m.moment_id
     ) r;
 
@@ -376,16 +378,20 @@ BEGIN
             ) d
             WHERE d.rank = 1
         ),
+        promised AS MATERIALIZED (
+            SELECT g.rep, count(*) AS n FROM unnest(given) AS g (rep) GROUP BY g.rep
+        ),
         -- the least loaded are filled up first: a rep's next cards are numbered on from those he has, and the k lowest numbers are taken
         slot AS MATERIALIZED (
             SELECT r.pool, r.rep, row_number() OVER (PARTITION BY r.pool ORDER BY s.nth, hashtextextended(r.rep, r.seed), r.rep) AS n
             FROM (
-                SELECT d.pool, d.k, d.seed, r.rep, r.capacity, l.load,
-                       max(l.load) OVER (PARTITION BY d.pool) AS highest,
+                SELECT d.pool, d.k, d.seed, r.rep, r.capacity, l.load + coalesce(g.n, 0) AS load,
+                       max(l.load + coalesce(g.n, 0)) OVER (PARTITION BY d.pool) AS highest,
                        greatest(1, count(*) FILTER (WHERE r.capacity IS NULL) OVER (PARTITION BY d.pool)) AS unlimited
                 FROM on_duty d
                 JOIN present r ON r.unit = d.unit
                 CROSS JOIN LATERAL (SELECT count(*) AS load FROM revops.task t WHERE t.owner = r.rep AND t.status IN ('open', 'claimed')) l
+                LEFT JOIN promised g ON g.rep = r.rep
             ) r
             CROSS JOIN LATERAL generate_series(r.load, least(r.load + r.k, r.capacity, r.highest + (r.k + r.unlimited - 1) / r.unlimited) - 1) AS s (nth)
         ),
@@ -697,7 +703,8 @@ CREATE FUNCTION revops.claim_tasks(rep text, n int DEFAULT 1) RETURNS SETOF revo
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    who revops.rep;
+    who     revops.rep;
+    bound   CONSTANT text := revops.caller_bound();
 BEGIN
     SELECT * INTO who FROM revops.rep r WHERE r.rep = claim_tasks.rep COLLATE "C";
     IF NOT FOUND THEN
@@ -706,14 +713,15 @@ BEGIN
         RAISE EXCEPTION 'rep "%" is not active', claim_tasks.rep USING ERRCODE = 'object_not_in_prerequisite_state';
     ELSIF claim_tasks.n IS NULL OR claim_tasks.n < 1 THEN
         RAISE EXCEPTION 'claim at least one card, not %', coalesce(claim_tasks.n::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
-    ELSIF revops.caller_bound() <> who.rep THEN
-        RAISE EXCEPTION 'you are rep "%", and cannot claim cards for "%"', revops.caller_bound(), who.rep USING ERRCODE = 'insufficient_privilege';
+    ELSIF bound <> who.rep THEN
+        RAISE EXCEPTION 'you are rep "%", and cannot claim cards for "%"', bound, who.rep USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN QUERY
     WITH free AS MATERIALIZED (
         SELECT t.subject, t.task_id
         FROM revops.task t
         WHERE t.status = 'open' AND (t.owner = who.rep OR t.owner IS NULL AND (t.unit IS NULL OR t.unit = who.unit))
+          AND (bound IS NULL OR revops.caller_sees_row(t.account, t.opportunity, t.person, t.subject_kind, t.subject))
         ORDER BY t.due_at, t.task_id
         LIMIT claim_tasks.n
         FOR UPDATE SKIP LOCKED
@@ -734,6 +742,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     card revops.task;
     at   CONSTANT timestamptz := revops.now();
+    who  CONSTANT text := revops.caller_bound();    -- a rep who says so answered it, whoever owns the card
 BEGIN
     SELECT * INTO card FROM revops.task t WHERE t.task_id = respond.task FOR UPDATE;
     IF NOT FOUND OR NOT revops.caller_sees_row(card.account, card.opportunity, card.person, card.subject_kind, card.subject) THEN
@@ -756,14 +765,14 @@ BEGIN
     END IF;
     -- where a captured event was first, this only adds what the rep did
     UPDATE revops.task t
-    SET status = 'answered', answered_at = coalesce(t.answered_at, at), answered_by = coalesce(t.answered_by, t.claimed_by, t.owner),
+    SET status = 'answered', answered_at = coalesce(t.answered_at, at), answered_by = coalesce(t.answered_by, who, t.claimed_by, t.owner),
         plan = respond.plan, note = respond.note
     WHERE t.subject = card.subject AND t.task_id = card.task_id;
     UPDATE revops.escalation e SET stopped_at = at
     WHERE e.subject = card.subject AND e.task_id = card.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL;
     IF card.answered_at IS NULL THEN
         PERFORM pg_notify('revops_task', json_build_object('event', 'answered', 'task', card.task_id, 'subject_kind', card.subject_kind, 'subject', card.subject,
-            'rule', card.rule, 'owner', card.owner, 'answered_by', coalesce(card.claimed_by, card.owner), 'answered_at', at, 'in_line', at <= card.due_at)::text);
+            'rule', card.rule, 'owner', card.owner, 'answered_by', coalesce(who, card.claimed_by, card.owner), 'answered_at', at, 'in_line', at <= card.due_at)::text);
     END IF;
     RETURN coalesce(card.answered_at, at) <= card.due_at;
 END $$;

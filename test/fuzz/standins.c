@@ -733,6 +733,12 @@ hash_numeric(PG_FUNCTION_ARGS)
 	PG_RETURN_UINT32((uint32) fmod(fabs(NUMBER(0)), 65536));
 }
 
+Datum
+hash_numeric_extended(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_UINT64((uint64) fmod(fabs(NUMBER(0)), 4294967296.0));
+}
+
 /* ---------- the rest ---------- */
 
 /* the longer, the better */
