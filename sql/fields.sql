@@ -309,3 +309,7 @@ SELECT revops.suggest_fields();
 DROP VIEW shown;
 DROP TABLE sentence;
 RESET revops.as_of;
+-- sums with 亿 and 万, ranges, sums that are no round binary number, years of two digits
+SELECT t AS text, (SELECT string_agg(f.field || ' ' || f.value, ', ' ORDER BY f.field, f.value) FROM revops.extract_fields(t, '2026-03-18 09:00Z') f) AS value
+FROM unnest(ARRAY['预算一亿两千万', '预算1亿2000万', '预算3万5千', '预算一万亿', '预算5-8万', '预算30-40万', 'budget is 50-60k', 'budget $1.2-1.5M', '预算$50k-60k', 'budget 50,000-60,000 USD',
+    'budget of $2.01M', '预算1.14万', '27年6月上线', '28年3月上线']) t;

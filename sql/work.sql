@@ -10,12 +10,29 @@ BEGIN
              revops.late_event, revops.task, revops.task_plan, revops.escalation, revops.calendar, revops.playbook, revops.playbook_level, revops.playbook_plan, revops.territory, revops.unit,
              revops.rep, revops.account, revops.opportunity, revops.duty, revops.absence, revops.permission, revops.person, revops.account_profile, revops.rep_profile, revops.unit_profile,
              revops.service, revops.service_week, revops.collaboration, revops.collaboration_state, revops.proposal, revops.proposal_row, revops.proposal_pair, revops.proposal_change,
-             revops.substitution, revops.substitution_item, revops.stage_history, revops.stage_state CASCADE;
+             revops.substitution, revops.substitution_item, revops.event_intent, revops.intent, revops.intent_pattern, revops.intent_publication, revops.pipeline, revops.stage_history, revops.stage_state CASCADE;
 END $$;
 SET client_min_messages = warning;
 SELECT pg_temp.clear();
 RESET client_min_messages;
 INSERT INTO revops.collaboration_state DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- what was hot at another time is asked of that time
+SET revops.as_of = '2026-01-01 00:00Z';
+SELECT revops.put_signal('s', 'price', 1, '{"kind": "look"}', half_life => '1 day');
+SET revops.as_of = '2026-03-01 10:00Z';
+SELECT count(revops.track('look', person => p, occurred_at => t)) FROM (VALUES ('old', '2026-01-01 10:00Z'::timestamptz), ('new', '2026-03-01 10:00Z')) x (p, t);
+SELECT revops.process();
+SELECT subject, round(score::numeric, 3) AS score FROM revops.hottest('person', 'price');
+SET revops.as_of = '2026-01-01 12:00Z';
+SELECT subject, round(score::numeric, 3) AS score FROM revops.hottest('person', 'price');
+SET revops.as_of = '2426-06-01 09:00Z';
+SELECT subject, round(score::numeric, 3) AS score FROM revops.hottest('person', 'price');
+SET client_min_messages = warning;
+SELECT pg_temp.clear();
+RESET client_min_messages;
+INSERT INTO revops.collaboration_state DEFAULT VALUES ON CONFLICT DO NOTHING;
+
 CREATE ROLE revops_test_wa;
 CREATE ROLE revops_test_eb;
 GRANT revops_app TO revops_test_wa, revops_test_eb;
@@ -122,6 +139,107 @@ SELECT opportunity, owner FROM revops.opportunity ORDER BY 1;
 UPDATE revops.opportunity SET status = 'won', closed_at = revops.now() WHERE opportunity = 'O1';
 SELECT revops.undo_assignments(:proposal) > 0 AS undone;
 SELECT opportunity, owner, status FROM revops.opportunity ORDER BY 1;
+
+-- a visitor's own account counts while the known person has none, and no longer
+SELECT revops.put_signal('s', 'price', 1, '{"kind": "look"}');
+INSERT INTO revops.account (account) VALUES ('B1'), ('B2');
+INSERT INTO revops.person (person, account) VALUES ('w1', 'B1');
+SELECT revops.track('look', person => 'w1') IS NOT NULL AS t;
+SELECT revops.process();
+SELECT revops.identify('w1', 'q1');
+SELECT revops.process();
+UPDATE revops.person SET account = 'B2' WHERE person = 'q1';
+SELECT revops.process();
+SELECT subject, score FROM revops.intent_score WHERE subject_kind = 'account' AND intent = 'price' ORDER BY 1;
+UPDATE revops.person SET account = NULL WHERE person = 'q1';
+SELECT revops.process();
+SELECT subject, score FROM revops.intent_score WHERE subject_kind = 'account' AND intent = 'price' ORDER BY 1;
+
+-- the tests on an intent are all of one intent, whether the words show it or the sender says so
+SET revops.as_of = '2426-06-08 11:00Z';
+SELECT revops.put_intent('price_a', '{"patterns": [{"include": "alpha words"}]}'), revops.put_intent('price_b', '{"patterns": [{"include": "beta words"}]}'), revops.publish_intents() > 0;
+SELECT revops.put_rule('only_a', '{"when": {"intent": {"prefix": "price", "like": "%_a"}}}'), revops.put_rule('only_a2', '{"when": {"intent": {"like": "%_a", "prefix": "price"}}}');
+SET revops.as_of = '2426-06-08 11:01Z';
+SELECT count(revops.track('message', person => p, body => b)) FROM (VALUES ('says-a', 'these are alpha words'), ('says-b', 'these are beta words')) x (p, b);
+SELECT revops.process();
+SELECT rule, subject FROM revops.moment WHERE rule LIKE 'only%' ORDER BY 1, 2;
+-- what a publication that was rolled back finds is not found
+SET revops.as_of = '2426-06-08 12:00Z';
+BEGIN;
+SELECT revops.put_intent('rolled', '{"patterns": [{"include": "apple"}]}'), revops.publish_intents() > 0;
+SET LOCAL revops.as_of = '2426-06-08 12:01Z';
+SELECT intent, evidence FROM revops.detect_intents('apple banana');
+ROLLBACK;
+SELECT revops.put_intent('rolled', '{"patterns": [{"include": "banana"}]}'), revops.publish_intents() > 0;
+SET revops.as_of = '2426-06-08 12:01Z';
+SELECT intent, evidence FROM revops.detect_intents('apple banana');
+
+-- numbers beyond 2^53 are different ones
+SELECT revops.put_rule('orders', '{"when": {"kind": "order"}, "distinct": {"of": "properties.no", "at_least": 3, "within": "7 days"}}');
+SELECT count(revops.track('order', person => 'P1', properties => ('{"no": 2026030112000000' || n || '}')::jsonb)) FROM generate_series(10, 12) n;
+SELECT revops.process();
+SELECT count(*) FROM revops.moment WHERE rule = 'orders';
+
+-- a late event leaves what stands before it alone, though an attribute has changed since
+SELECT revops.put_rule('large', '{"when": {"kind": "visit", "account.segment": "large"}, "count": {"at_least": 2, "within": "7 days"}, "cooldown": "30 days"}');
+SET revops.as_of = '2426-06-13 10:00Z';
+SELECT revops.track('visit', person => 'P1', occurred_at => '2426-06-09 10:00Z'), revops.track('visit', person => 'P1', occurred_at => '2426-06-10 10:00Z') \gset
+SELECT revops.process();
+UPDATE revops.account SET segment = 'large' WHERE account = 'A1';
+SELECT revops.track('visit', person => 'P1', occurred_at => '2426-06-11 10:00Z'), revops.track('visit', person => 'P1', occurred_at => '2426-06-12 10:00Z') \gset
+SELECT revops.process();
+SELECT revops.track('visit', person => 'P1', occurred_at => '2426-06-11 12:00Z') IS NOT NULL AS late;
+SELECT revops.process();
+SELECT occurred_at, retracted_at IS NOT NULL AS retracted FROM revops.moment WHERE rule = 'large' ORDER BY 1;
+
+-- another default pipeline: who names none is estimated by that one
+SELECT revops.put_pipeline('wa', '{"default": true, "stages": ["a1", "a2", {"stage": "won", "kind": "won"}]}'), revops.put_pipeline('wb', '{"stages": ["b1", "b2", {"stage": "won", "kind": "won"}]}');
+SELECT revops.train_stages('wa') > 0, revops.train_stages('wb') > 0;
+INSERT INTO revops.opportunity (opportunity, stage) VALUES ('w1', 'b1');
+SELECT revops.track(repeat('x', 199) || '价', opportunity => 'w1', person => 'P1') IS NOT NULL AS t;
+SELECT revops.process();
+SELECT pipeline FROM revops.stage_estimate WHERE opportunity = 'w1';
+SELECT max(octet_length(convert_to(x, 'UTF8'))) AS bytes FROM revops.stage_state, unnest(evidence_symbols) x WHERE opportunity = 'w1';
+SELECT revops.put_pipeline('wb', '{"default": true, "stages": ["b1", "b2", {"stage": "won", "kind": "won"}]}');
+SELECT revops.process();
+SELECT pipeline FROM revops.stage_estimate WHERE opportunity = 'w1';
+
+-- revops.as_of shows nobody more: a permission that has ended, a denial that has not begun to end
+INSERT INTO revops.permission (grantee_kind, grantee, what, scope_kind, scope, until, deny) VALUES
+    ('rep', 'wa', 'read', 'account', 'A1', now() - interval '1 day', false), ('rep', 'wa', 'read', 'account', 'W1', now() + interval '10 days', true);
+INSERT INTO revops.opportunity (opportunity, owner) VALUES ('w2', 'wa');
+SET ROLE revops_test_wa;
+SET revops.as_of = '2026-01-01 00:00Z';
+SELECT account FROM revops.my_account WHERE account IN ('A1', 'W1');
+SET revops.as_of = '2426-06-13 10:02Z';
+SELECT account FROM revops.my_account WHERE account IN ('A1', 'W1');
+SELECT opportunity FROM revops.my_opportunity WHERE opportunity = 'w2';
+RESET ROLE;
+-- a denial of everything, deals without a customer included
+INSERT INTO revops.permission (grantee_kind, grantee, what, scope_kind, deny) VALUES ('rep', 'wa', 'read', 'all', true);
+SET ROLE revops_test_wa;
+SELECT count(*) FROM revops.my_opportunity WHERE opportunity = 'w2';
+-- nor do the views of predictions show others' deals to a function of one's own
+CREATE FUNCTION pg_temp.tell(t text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE STRICT COST 0.0000001 AS $$ BEGIN RAISE WARNING 'told %', t; RETURN true; END $$;
+SET enable_nestloop = off; SET enable_indexscan = off; SET enable_bitmapscan = off;
+SELECT count(*) FROM revops.win_probability x WHERE pg_temp.tell(x.opportunity);
+SELECT count(*) FROM revops.win_snapshot x WHERE pg_temp.tell(x.opportunity);
+RESET enable_nestloop; RESET enable_indexscan; RESET enable_bitmapscan;
+DROP FUNCTION pg_temp.tell(text);
+RESET ROLE;
+
+-- events that fail while the lanes are counted anew are not left with a lane that is no more
+SELECT revops.set_lanes(2);
+CREATE FUNCTION pg_temp.fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = 'CR001'; END $$;
+CREATE TRIGGER fails BEFORE INSERT ON revops.moment FOR EACH ROW WHEN (new.rule = 'r') EXECUTE FUNCTION pg_temp.fails();
+SELECT count(revops.track('page_view', person => 'x' || i)) FROM generate_series(1, 4) i;
+SELECT revops.set_lanes(1);
+SELECT revops.process();
+SELECT count(*), min(sqlstate) AS state FROM revops.failed_event;
+DROP TRIGGER fails ON revops.moment;
+SELECT revops.retry_failed();
+SELECT revops.set_lanes(1);
+SELECT count(*) FROM revops.moment WHERE rule = 'r' AND subject LIKE 'x%';
 
 SET client_min_messages = warning;
 SELECT pg_temp.clear();

@@ -3,6 +3,131 @@
 CREATE INDEX event_intent_account ON revops.event_intent (account, occurred_at) WHERE account IS NOT NULL;
 CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) WHERE account IS NULL;
 
+DROP FUNCTION revops.write_source_rows(int, text[]);
+DROP FUNCTION revops.apply_source_keys(int, text[]);
+
+CREATE OR REPLACE FUNCTION revops.person_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    source  text;
+    r       record;
+BEGIN
+    IF to_regprocedure('revops.request_repair(revops.subject_kind, text, timestamptz)') IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- A restore brings the results along, and the requests that were open.
+    IF TG_OP = 'INSERT' AND current_query() ~* '^\s*COPY\s' AND
+       NOT EXISTS (SELECT FROM revops.stream_lane l WHERE l.epoch = revops.stream_epoch()) THEN
+        RETURN NULL;
+    END IF;
+    source := CASE TG_OP
+        WHEN 'INSERT' THEN 'SELECT n.person, NULL::text, NULL::text, n.identity, n.account FROM new_rows n'
+        WHEN 'DELETE' THEN 'SELECT o.person, o.identity, o.account, NULL::text, NULL::text FROM old_rows o'
+        ELSE 'SELECT coalesce(o.person, n.person), o.identity, o.account, n.identity, n.account
+              FROM old_rows o FULL JOIN new_rows n ON n.person = o.person' END;
+    FOR r IN EXECUTE '
+        WITH changed (person, old_identity, old_account, new_identity, new_account) AS (' || source || '),
+        touched AS MATERIALIZED (
+            SELECT c.*, s.since
+            FROM changed c CROSS JOIN LATERAL (
+                SELECT min(e.since) AS since
+                FROM (SELECT c.person AS key UNION ALL SELECT v.person FROM revops.person v WHERE v.identity = c.person) k
+                CROSS JOIN LATERAL (SELECT min(x.occurred_at) AS since FROM revops.event x WHERE x.person = k.key) e) s
+            WHERE (c.old_identity, c.old_account) IS DISTINCT FROM (c.new_identity, c.new_account) AND s.since IS NOT NULL
+        )
+        SELECT u.kind, u.subject, min(t.since) AS since
+        FROM touched t CROSS JOIN LATERAL (
+            SELECT ''person'' AS kind, s.subject FROM unnest(ARRAY[t.person, t.old_identity, t.new_identity]) s(subject)
+            WHERE t.old_identity IS DISTINCT FROM t.new_identity
+            UNION ALL
+            SELECT ''account'', a.account FROM (VALUES (t.old_account), (t.new_account)) AS a (account)
+            UNION ALL
+            SELECT ''account'', p.account FROM revops.person p WHERE p.person IN (t.old_identity, t.new_identity)
+            UNION ALL
+            -- a visitor''s own account counts while the known person has none
+            SELECT ''account'', v.account FROM revops.person v WHERE v.identity = t.person AND (t.old_account IS NULL) <> (t.new_account IS NULL)
+            UNION ALL
+            -- Events may name an account of their own; who did them, and where, has changed there too.
+            SELECT DISTINCT ''account'', x.account
+            FROM (SELECT t.person AS key UNION ALL SELECT v.person FROM revops.person v WHERE v.identity = t.person) k
+            JOIN revops.event x ON x.person = k.key
+            WHERE t.old_identity IS DISTINCT FROM t.new_identity
+        ) u
+        WHERE u.subject IS NOT NULL
+        GROUP BY u.kind, u.subject
+        ORDER BY u.kind DESC, u.subject COLLATE "C"'
+    LOOP
+        PERFORM revops.request_repair(r.kind::revops.subject_kind, r.subject, r.since);
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.set_field(subject_kind revops.subject_kind, subject text, field text, value text, origin text DEFAULT 'person') RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    columns CONSTANT jsonb := '{"person": ["account", "name", "title", "time_zone"],
+        "account": ["name", "owner", "territory", "segment", "industry", "time_zone"],
+        "opportunity": ["account", "name", "owner", "pipeline", "stage", "amount", "status", "opened_at", "closed_at"],
+        "rep": ["name", "unit", "active", "capacity"]}';
+    own     CONSTANT boolean := columns -> subject_kind::text ? field;
+    acts_as CONSTANT text := coalesce(nullif(current_setting('revops.change_origin', true), ''), 'person');
+    former  text;
+    found_  bigint;
+BEGIN
+    IF subject_kind IS NULL OR subject IS NULL OR coalesce(field, '') = '' OR origin IS NULL THEN
+        RAISE EXCEPTION 'a field is set for a subject, by the field''s name and who sets it' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT own AND EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = ('revops.' || subject_kind)::regclass AND t.attname = field AND t.attnum > 0 AND NOT t.attisdropped) THEN
+        RAISE EXCEPTION 'field "%" of % "%" is not set in this way', field, subject_kind, subject USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('It is a column of revops.%s; change it there, or in the attached table that it comes from.', subject_kind);
+    END IF;
+    EXECUTE format(CASE WHEN own THEN 'SELECT %2$I::text FROM revops.%1$I WHERE %1$I = $1 FOR NO KEY UPDATE'
+                        ELSE 'SELECT properties ->> %2$L FROM revops.%1$I WHERE %1$I = $1 FOR NO KEY UPDATE' END, subject_kind, field)
+    INTO former USING subject;
+    GET DIAGNOSTICS found_ = ROW_COUNT;
+    IF found_ = 0 THEN
+        RAISE EXCEPTION 'there is no % "%"', subject_kind, subject USING ERRCODE = 'no_data_found';
+    END IF;
+    IF former IS NOT DISTINCT FROM value THEN
+        RETURN former;
+    END IF;
+    PERFORM set_config('revops.change_origin', origin, true);
+    IF own THEN
+        EXECUTE format('UPDATE revops.%1$I SET %2$I = $2::%3$s WHERE %1$I = $1', subject_kind, field,
+                       CASE WHEN field = 'amount' THEN 'numeric' WHEN field IN ('opened_at', 'closed_at') THEN 'timestamptz'
+                            WHEN field = 'active' THEN 'boolean' WHEN field = 'capacity' THEN 'int' ELSE 'text' END)
+        USING subject, value;
+    ELSIF value IS NULL THEN
+        EXECUTE format('UPDATE revops.%1$I SET properties = properties - $2 WHERE %1$I = $1', subject_kind) USING subject, field;
+    ELSE
+        EXECUTE format('UPDATE revops.%1$I SET properties = jsonb_set(properties, ARRAY[$2], to_jsonb($3)) WHERE %1$I = $1', subject_kind)
+        USING subject, field, value;
+    END IF;
+    PERFORM set_config('revops.change_origin', acts_as, true);
+    IF origin <> 'source' THEN
+        PERFORM revops.write_back(subject_kind, subject, field, value);    -- to an attached table, where that is wished
+    END IF;
+    RETURN former;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.rep_permissions(rep text) RETURNS SETOF revops.permission
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT p.* FROM revops.rep r
+    JOIN revops.permission p ON p.grantee IN (r.rep, r.unit) AND p.grantee = CASE p.grantee_kind WHEN 'rep' THEN r.rep ELSE r.unit END
+    WHERE r.rep = $1 COLLATE "C" AND (p.what = 'read' OR NOT p.deny)
+      -- revops.as_of is anybody's to set: it takes sight away, and gives none
+      AND p.until > CASE WHEN p.deny THEN least(revops.now(), statement_timestamp()) ELSE greatest(revops.now(), statement_timestamp()) END
+$$;
+
+CREATE OR REPLACE FUNCTION revops.rep_sees_opportunities(rep text) RETURNS SETOF text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT o.opportunity FROM revops.rep_sees_accounts($1) s JOIN revops.opportunity o ON o.account = s COLLATE "C"
+    UNION SELECT o.opportunity FROM revops.rep_sees_reps($1) s JOIN revops.opportunity o ON o.owner = s COLLATE "C" AND o.account IS NULL
+    WHERE NOT EXISTS (SELECT FROM revops.rep_permissions($1) p LEFT JOIN revops.rep r ON r.rep = o.owner
+                      WHERE p.deny AND (p.scope_kind = 'all' OR p.scope_kind = 'unit' AND p.scope = r.unit))
+$$;
+
 CREATE OR REPLACE FUNCTION revops.hottest(subject_kind revops.subject_kind, intent text, n int DEFAULT 10)
 RETURNS TABLE (subject text, score float8, last_at timestamptz, events bigint)
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
@@ -407,10 +532,108 @@ BEGIN
         ) o
         WHERE o.rank <= 3
     )
-    SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'opened', 'task', c.task_id, 'subject_kind', c.subject_kind,
-               'subject', c.subject, 'rule', c.rule, 'owner', c.rep, 'unit', c.unit, 'due_at', c.due_at)::text) IS NOT NULL)
+    SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'opened', 'task', c.task_id, 'rule', c.rule, 'owner', c.rep, 'unit', c.unit, 'due_at', c.due_at)::text) IS NOT NULL)
     INTO opened FROM card c;
     RETURN opened + back;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.answer_tasks(lane int, lanes int, reps text[], persons text[], accounts text[], opportunities text[],
+                                    at timestamptz[], event_ids uuid[]) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+DECLARE
+    n int;
+BEGIN
+    IF coalesce(cardinality(answer_tasks.event_ids), 0) = 0 THEN
+        RETURN 0;
+    END IF;
+    WITH outbound AS MATERIALIZED (
+        SELECT u.rep COLLATE "C" AS rep, u.person COLLATE "C" AS person, u.account COLLATE "C" AS account,
+               u.opportunity COLLATE "C" AS opportunity, u.at, u.event_id
+        FROM unnest(answer_tasks.reps, answer_tasks.persons, answer_tasks.accounts, answer_tasks.opportunities, answer_tasks.at, answer_tasks.event_ids)
+             AS u (rep, person, account, opportunity, at, event_id)
+        WHERE u.rep IS NOT NULL AND u.at IS NOT NULL
+    ), hit AS (
+        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_id, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
+        FROM outbound o JOIN revops.task t ON t.person = o.person
+        WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at AND t.subject_kind = 'person'
+        UNION ALL
+        -- an event of the account reaches the account's cards, and those of its persons if it names nobody
+        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_id, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
+        FROM outbound o JOIN revops.task t ON t.account = o.account
+        WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at
+          AND (t.subject_kind = 'account' OR t.subject_kind = 'person' AND o.person IS NULL
+               OR t.subject_kind = 'opportunity' AND o.opportunity IS NULL)
+        UNION ALL
+        SELECT t.subject_kind, t.subject, t.task_id, t.owner, t.claimed_by, t.unit, t.moment_id, t.moment_at, t.answered_at, t.answered_by_event, o.rep, o.at, o.event_id
+        FROM outbound o JOIN revops.task t ON t.opportunity = o.opportunity
+        WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at
+          AND (t.subject_kind = 'opportunity' OR t.subject_kind = 'person' AND o.person IS NULL AND o.account IS NULL)
+    ), first AS MATERIALIZED (
+        SELECT DISTINCT ON (h.subject, h.task_id) h.subject, h.task_id, h.rep, h.at, h.event_id
+        FROM hit h
+        WHERE h.at >= h.moment_at
+          -- what made the moment does not answer it: three follow-ups that avoid a question
+          AND (h.at > h.moment_at OR NOT EXISTS (SELECT FROM revops.moment m WHERE m.subject = h.subject AND m.moment_id = h.moment_id AND h.event_id = ANY (m.evidence)))
+          AND (h.answered_at IS NULL OR h.at < h.answered_at OR h.event_id < h.answered_by_event)
+          AND (answer_tasks.lane IS NULL OR answer_tasks.lane < 0
+               OR revops.subject_lane(h.subject_kind, h.subject, answer_tasks.lanes) = answer_tasks.lane)
+          -- of the card's rep: its owner, its claimer, one who was told, or one of the unit of an unowned card
+          AND (h.rep = h.owner OR h.rep = h.claimed_by
+               OR h.owner IS NULL AND (h.unit IS NULL OR EXISTS (SELECT FROM revops.rep r WHERE r.rep = h.rep AND r.unit = h.unit))
+               OR EXISTS (SELECT FROM revops.escalation e WHERE e.subject = h.subject AND e.task_id = h.task_id AND e.told = h.rep))
+        ORDER BY h.subject, h.task_id, h.at, h.event_id
+    ), answered AS (
+        UPDATE revops.task t
+        SET status = CASE WHEN t.status IN ('open', 'claimed') THEN 'answered' ELSE t.status END,
+            answered_at = f.at, answered_by = f.rep, answered_by_event = f.event_id
+        FROM first f
+        WHERE t.subject = f.subject AND t.task_id = f.task_id AND t.status <> 'cancelled'
+          AND (t.answered_at IS NULL OR f.at < t.answered_at OR f.at = t.answered_at AND f.event_id < t.answered_by_event)
+        RETURNING t.subject_kind, t.subject, t.task_id, t.rule, t.owner, t.answered_at, t.answered_by, t.due_at
+    ), stopped AS (
+        UPDATE revops.escalation e SET stopped_at = revops.now()
+        FROM answered a WHERE e.subject = a.subject AND e.task_id = a.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL
+    )
+    SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'answered', 'task', a.task_id, 'rule', a.rule, 'owner', a.owner, 'answered_by', a.answered_by, 'answered_at', a.answered_at,
+               'in_line', a.answered_at <= a.due_at)::text) IS NOT NULL)
+    INTO n FROM answered a;
+    RETURN n;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.escalate_due(lane int DEFAULT NULL, lanes int DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+DECLARE
+    at  CONSTANT timestamptz := revops.now();
+    n   int;
+BEGIN
+    WITH due AS MATERIALIZED (
+        SELECT e.subject, e.task_id, e.level, e.role, e.due_at
+        FROM revops.escalation e
+        WHERE e.fired_at IS NULL AND e.stopped_at IS NULL AND e.due_at <= at
+          AND (escalate_due.lane IS NULL OR escalate_due.lane < 0
+               OR revops.subject_lane(e.subject_kind, e.subject, escalate_due.lanes) = escalate_due.lane)
+        ORDER BY e.due_at, e.task_id, e.level
+        FOR UPDATE SKIP LOCKED
+    ), told AS MATERIALIZED (
+        -- where nobody holds the role, the next one up
+        SELECT d.*, coalesce(CASE WHEN d.role = 'owner' THEN o.rep END, CASE WHEN d.role IN ('owner', 'coach') THEN c.rep END, h.rep,
+                             (SELECT r.rep FROM revops.rep r WHERE r.rep = current_setting('revops.fallback_rep', true) COLLATE "C" AND r.active)) AS told
+        FROM due d
+        JOIN revops.task t ON t.subject = d.subject AND t.task_id = d.task_id
+        LEFT JOIN revops.unit u ON u.unit = t.unit
+        LEFT JOIN revops.territory y ON y.territory = coalesce(t.territory, u.territory)
+        LEFT JOIN revops.rep o ON o.rep = coalesce(t.claimed_by, t.owner) AND o.active
+        LEFT JOIN revops.rep c ON c.rep = u.coach AND c.active
+        LEFT JOIN revops.rep h ON h.rep = y.director AND h.active
+    ), fired AS (
+        UPDATE revops.escalation e SET fired_at = at, told = d.told
+        FROM told d WHERE e.subject = d.subject AND e.task_id = d.task_id AND e.level = d.level AND e.fired_at IS NULL
+        RETURNING e.subject_kind, e.subject, e.task_id, e.level, e.share, e.role, e.told, e.due_at
+    )
+    SELECT count(pg_notify('revops_task', json_build_object('event', 'escalated', 'task', f.task_id,
+               'level', f.level, 'share', f.share, 'role', f.role, 'told', f.told, 'due_at', f.due_at)::text) ORDER BY f.due_at, f.task_id, f.level)
+    INTO n FROM fired f;
+    RETURN n;
 END $$;
 
 CREATE OR REPLACE FUNCTION revops.claim_tasks(rep text, n int DEFAULT 1) RETURNS SETOF revops.task
@@ -483,7 +706,7 @@ BEGIN
     UPDATE revops.escalation e SET stopped_at = at
     WHERE e.subject = card.subject AND e.task_id = card.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL;
     IF card.answered_at IS NULL THEN
-        PERFORM pg_notify('revops_task', json_build_object('event', 'answered', 'task', card.task_id, 'subject_kind', card.subject_kind, 'subject', card.subject,
+        PERFORM pg_notify('revops_task', json_build_object('event', 'answered', 'task', card.task_id,
             'rule', card.rule, 'owner', card.owner, 'answered_by', coalesce(who, card.claimed_by, card.owner), 'answered_at', at, 'in_line', at <= card.due_at)::text);
     END IF;
     RETURN coalesce(card.answered_at, at) <= card.due_at;
@@ -877,7 +1100,7 @@ BEGIN
     )
     DELETE FROM revops.substitution_item i
     WHERE i.substitution_id = id AND i.kind = 'task' AND i.subject NOT IN (SELECT h.subject FROM handed h);
-    SELECT count(pg_notify('revops_task', json_build_object('event', 'handed_over', 'task', t.task_id, 'subject_kind', t.subject_kind, 'subject', t.subject,
+    SELECT count(pg_notify('revops_task', json_build_object('event', 'handed_over', 'task', t.task_id,
                'owner', t.owner, 'due_at', t.due_at)::text)) INTO n
     FROM revops.substitution_item i JOIN revops.task t ON t.task_id = i.subject::bigint WHERE i.substitution_id = id AND i.kind = 'task';
 
@@ -903,6 +1126,291 @@ BEGIN
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', name, rel);
     END LOOP;
+END $$;
+
+CREATE FUNCTION revops.write_source_rows(attachment int, keys text[], dropping boolean DEFAULT true) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET revops.change_origin = 'source'
+SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_variable
+DECLARE
+    a           revops.attached;
+    subjects    text[];
+    sources     text[];
+    rows        jsonb[];
+    formers     jsonb[];
+    refused     text[];
+    refused_as  text[];
+    former      text[];
+    freed       text[];
+    inserted    text[];
+    names       text;
+    fresh       text;
+    differs     text;
+    sets        text;
+    n           bigint;
+    m           bigint;
+    bad         text;
+BEGIN
+    SELECT * INTO STRICT a FROM revops.attached x WHERE x.attachment = write_source_rows.attachment;
+
+    -- who is whose: of rows that give the same key, the one that had it, else the first; none if a row beyond this batch has it
+    SELECT array_agg(l.subject ORDER BY l.subject) INTO former
+    FROM unnest(keys) AS k(key)
+    CROSS JOIN LATERAL (SELECT x.subject FROM revops.attached_row x WHERE x.attachment = a.attachment AND x.source_key = k.key OFFSET 0) l;
+    WITH read AS MATERIALIZED (
+        SELECT r.source_key, r.row_ ->> a.kind AS subject, r.row_ FROM revops.attachment_rows(attachment, keys) r
+    ), known AS (
+        SELECT r.*, l.source_key AS had, l.applied, CASE WHEN l.attachment IS NULL THEN false WHEN l.attachment <> a.attachment THEN true WHEN l.source_key IN (SELECT unnest(keys)) THEN false
+                    -- another row of the table: unless it has another key by now
+                    ELSE EXISTS (SELECT FROM revops.attachment_rows(attachment, ARRAY[l.source_key]) o WHERE o.row_ ->> a.kind = r.subject) END AS elsewhere
+        FROM read r LEFT JOIN LATERAL (SELECT * FROM revops.attached_row x WHERE x.subject = r.subject AND x.kind = a.kind OFFSET 0) l ON true
+    ), ranked AS (
+        SELECT k.*, row_number() OVER (PARTITION BY k.subject ORDER BY (k.had = k.source_key) DESC NULLS LAST, k.source_key) > 1 OR k.elsewhere AS refused FROM known k
+    )
+    SELECT array_agg(r.subject ORDER BY r.subject) FILTER (WHERE NOT r.refused), array_agg(r.source_key ORDER BY r.subject) FILTER (WHERE NOT r.refused),
+           array_agg(r.row_ ORDER BY r.subject) FILTER (WHERE NOT r.refused), array_agg(r.applied ORDER BY r.subject) FILTER (WHERE NOT r.refused),
+           array_agg(r.source_key ORDER BY r.subject) FILTER (WHERE r.refused), array_agg(r.subject ORDER BY r.subject) FILTER (WHERE r.refused),
+           min(CASE WHEN r.subject IS NULL OR r.subject = '' THEN 'the key is empty'
+                    WHEN octet_length(r.subject) > 512 THEN 'the key is longer than 512 bytes'
+                    WHEN a.kind = 'opportunity' AND r.row_ ->> 'status' NOT IN ('open', 'won', 'lost')
+                        THEN format('status "%s" is not open, won or lost', r.row_ ->> 'status') END)
+    INTO subjects, sources, rows, formers, refused, refused_as, bad
+    FROM ranked r;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION '%', bad USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT array_agg(f.subject) INTO freed FROM (SELECT unnest(former) EXCEPT SELECT unnest(subjects)) AS f(subject);
+    IF EXISTS (SELECT FROM revops.attachment_error e WHERE e.attachment = a.attachment) THEN
+        DELETE FROM revops.attachment_error e WHERE e.attachment = a.attachment AND e.source_key IN (SELECT unnest(keys) EXCEPT SELECT unnest(refused));
+    END IF;
+    INSERT INTO revops.attachment_error AS e (attachment, source_key, subject, sqlstate, error)
+    SELECT a.attachment, r.source_key, r.subject, '23505', format('another row is %s "%s" already', a.kind, r.subject)
+    FROM unnest(refused, refused_as) AS r(source_key, subject)
+    ON CONFLICT ON CONSTRAINT attachment_error_pkey DO UPDATE SET subject = excluded.subject, sqlstate = excluded.sqlstate, error = excluded.error,
+        failed_at = excluded.failed_at, attempts = e.attempts + 1;
+
+    IF subjects IS NOT NULL THEN
+        SELECT string_agg(format('%I', c.name), ', '),
+               string_agg(CASE WHEN c.name = 'properties' THEN 'revops.merge_properties(NULL, NULL, u.row_ -> ''properties'')'
+                               WHEN c.absent IS NULL THEN format('(u.row_ ->> %L)::%s', c.name, c.type)
+                               ELSE format('coalesce((u.row_ ->> %L)::%s, %s)', c.name, c.type, c.absent) END, ', '),
+               string_agg(format('%I = CASE WHEN %s THEN %s ELSE t.%1$I END', c.name, w.differs, w.fresh), ', ') FILTER (WHERE a.mapping ? c.name),
+               string_agg(format('%s AND %s IS DISTINCT FROM t.%I', w.differs, w.fresh, c.name), ' OR ') FILTER (WHERE a.mapping ? c.name)
+        INTO names, fresh, sets, differs
+        FROM revops.attachment_columns(a.kind, a.mapping) c
+        CROSS JOIN LATERAL (
+            SELECT format('u.row_ -> %1$L IS DISTINCT FROM u.former -> %1$L', c.name) AS differs,
+                   CASE WHEN c.name = 'properties' THEN 'revops.merge_properties(t.properties, u.former -> ''properties'', u.row_ -> ''properties'')'
+                        WHEN c.absent IS NULL THEN format('(u.row_ ->> %L)::%s', c.name, c.type)
+                        ELSE format('coalesce((u.row_ ->> %L)::%s, %s)', c.name, c.type, c.absent) END AS fresh) w;
+        EXECUTE format('WITH made AS (
+                            INSERT INTO revops.%1$I (%1$I%2$s)
+                            SELECT u.subject%3$s FROM unnest($1, $2) AS u(subject, row_)
+                            ON CONFLICT DO NOTHING RETURNING %1$I)
+                        SELECT array_agg(%1$I) FROM made', a.kind, ', ' || names, ', ' || fresh)
+        INTO inserted USING subjects, rows;
+        n := coalesce(cardinality(inserted), 0);
+        IF sets IS NOT NULL AND n < cardinality(subjects) THEN
+            EXECUTE format('UPDATE revops.%1$I t SET %2$s FROM unnest($1, $2, $3) AS u(subject, row_, former)
+                            WHERE t.%1$I = u.subject AND (%3$s) AND NOT t.%1$I = ANY ($4)', a.kind, sets, differs)
+            USING subjects, rows, formers, coalesce(inserted, '{}');
+            GET DIAGNOSTICS m = ROW_COUNT;
+            n := n + m;
+        END IF;
+    END IF;
+    IF freed IS NOT NULL AND dropping THEN
+        EXECUTE format('DELETE FROM revops.%1$I WHERE %1$I = ANY ($1)', a.kind) USING freed;
+        GET DIAGNOSTICS m = ROW_COUNT;
+        n := coalesce(n, 0) + m;
+        DELETE FROM revops.attached_row l WHERE l.kind = a.kind AND l.subject = ANY (freed);
+        -- a row that another one kept out may come in now
+        INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+        SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
+        FROM revops.attachment_error e JOIN revops.attached o USING (attachment)
+        WHERE e.subject = ANY (freed) AND o.kind = a.kind GROUP BY e.attachment;
+    END IF;
+    IF subjects IS NOT NULL THEN
+        INSERT INTO revops.attached_row AS l (subject, kind, attachment, source_key, applied)
+        SELECT u.subject, a.kind, a.attachment, u.source_key, u.row_ FROM unnest(subjects, sources, rows) AS u(subject, source_key, row_)
+        ON CONFLICT (subject, kind) DO UPDATE SET source_key = excluded.source_key, applied = excluded.applied
+        WHERE (l.source_key, l.applied) IS DISTINCT FROM (excluded.source_key, excluded.applied);
+    END IF;
+    RETURN coalesce(n, 0);
+END $$;
+REVOKE ALL ON FUNCTION revops.write_source_rows(int, text[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION revops.write_source_rows(int, text[], boolean) TO revops_admin;
+
+CREATE FUNCTION revops.apply_source_keys(attachment int, keys text[], dropping boolean DEFAULT true) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    half    int := cardinality(keys) / 2;
+    state   text;
+    message text;
+    n       bigint;
+    rest    text[];
+BEGIN
+    BEGIN
+        IF (SELECT x.kind FROM revops.attached x WHERE x.attachment = apply_source_keys.attachment) = 'event' THEN
+            RETURN revops.write_source_events(attachment, keys);
+        END IF;
+        RETURN revops.write_source_rows(attachment, keys, dropping);
+    EXCEPTION
+        WHEN transaction_rollback OR insufficient_resources OR operator_intervention OR system_error OR lock_not_available THEN
+            RAISE;
+        WHEN OTHERS OR assert_failure THEN
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+    END;
+    IF state LIKE '42%' THEN
+        -- the table or the mapping is at fault, if it fails without any row too
+        PERFORM FROM revops.attachment_rows(attachment, '{}');
+    END IF;
+    IF half = 0 THEN
+        INSERT INTO revops.attachment_error AS e (attachment, source_key, sqlstate, error) VALUES (attachment, keys[1], state, message)
+        ON CONFLICT ON CONSTRAINT attachment_error_pkey DO UPDATE
+            SET subject = NULL, sqlstate = excluded.sqlstate, error = excluded.error, failed_at = excluded.failed_at, attempts = e.attempts + 1;
+        RETURN 0;
+    END IF;
+    -- first what is there, then what is gone: a row whose key changed is found under its new key before the old one is dropped
+    n := revops.apply_source_keys(attachment, keys[:half], false) + revops.apply_source_keys(attachment, keys[half + 1:], false);
+    IF dropping THEN
+        SELECT array_agg(u.key) INTO rest
+        FROM (SELECT unnest(keys) AS key
+              EXCEPT SELECT e.source_key FROM revops.attachment_error e WHERE e.attachment = apply_source_keys.attachment) u;
+        IF rest IS NOT NULL AND (SELECT x.kind FROM revops.attached x WHERE x.attachment = apply_source_keys.attachment) <> 'event' THEN
+            n := n + revops.write_source_rows(attachment, rest);
+        END IF;
+    END IF;
+    RETURN n;
+END $$;
+REVOKE ALL ON FUNCTION revops.apply_source_keys(int, text[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION revops.apply_source_keys(int, text[], boolean) TO revops_admin;
+
+CREATE OR REPLACE FUNCTION revops.apply_attached(attachment int, nowait boolean, OUT changed bigint, OUT more boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    most    CONSTANT int := 5000;
+    a       revops.attached;
+    wide    text;
+    asked   bigint[];
+    batch   text[];
+    message text;
+    state   text;
+BEGIN
+    changed := 0;
+    more := false;
+    IF nowait THEN
+        SELECT * INTO a FROM revops.attached x WHERE x.attachment = apply_attached.attachment FOR UPDATE SKIP LOCKED;
+    ELSE
+        SELECT * INTO a FROM revops.attached x WHERE x.attachment = apply_attached.attachment FOR UPDATE;
+    END IF;
+    IF a.attachment IS NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        -- what is to be read anew as a whole, as keys
+        SELECT CASE WHEN bool_or(c.scope = 'all') THEN 'all' WHEN count(*) > 0 THEN 'known' END, array_agg(c.change_id) INTO wide, asked
+        FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.scope <> 'keys';
+        IF wide IS NOT NULL THEN
+            PERFORM FROM revops.attachment_rows(a.attachment, '{}');    -- fails here, and not after all the work
+            INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+            SELECT a.attachment, 'keys', array_agg(k.key), count(*)
+            FROM (SELECT u.key, (row_number() OVER () - 1) / 1000 AS piece
+                  FROM (SELECT l.source_key AS key FROM revops.attached_row l WHERE l.attachment = a.attachment
+                        UNION SELECT e.source_key FROM revops.attachment_error e WHERE e.attachment = a.attachment
+                        UNION SELECT f.key FROM revops.attachment_keys(CASE wide WHEN 'all' THEN a.attachment END) AS f(key)) u) k
+            GROUP BY k.piece;
+            DELETE FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.change_id = ANY (asked);
+        END IF;
+
+        WITH upcoming AS (
+            SELECT c.change_id, c.keys, sum(c.n) OVER (ORDER BY c.change_id) - c.n AS before
+            FROM (SELECT * FROM revops.attachment_change x WHERE x.attachment = a.attachment AND x.scope = 'keys' ORDER BY x.change_id LIMIT most) c
+        ), taken AS (
+            DELETE FROM revops.attachment_change c
+            WHERE c.attachment = a.attachment AND c.change_id IN (SELECT u.change_id FROM upcoming u WHERE u.before < most)
+            RETURNING c.keys
+        )
+        SELECT array_agg(DISTINCT k.key) INTO batch FROM taken t CROSS JOIN unnest(t.keys) AS k(key);
+        IF batch IS NOT NULL THEN
+            changed := revops.apply_source_keys(a.attachment, batch);
+        END IF;
+        more := EXISTS (SELECT FROM revops.attachment_change c WHERE c.attachment = a.attachment);
+        UPDATE revops.attached x SET applied = x.applied + coalesce(cardinality(batch), 0), last_applied_at = revops.now(), error = NULL, retry_at = NULL
+        WHERE x.attachment = a.attachment;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            IF NOT nowait THEN
+                RAISE;
+            END IF;
+            more := false;
+        WHEN operator_intervention THEN
+            RAISE;
+        WHEN OTHERS OR assert_failure THEN
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
+            UPDATE revops.attached x SET error = message, retry_at = revops.now() + interval '10 seconds' WHERE x.attachment = a.attachment;
+            changed := 0;
+            more := false;
+    END;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.calibrate_model(model text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    least CONSTANT int := 100;    -- fresh examples to compare on, with 20 of each answer
+    s     revops.model_schedule;
+    now_deployed int;
+    since timestamptz;
+    cut   timestamptz;
+    n     int;
+    fewer int;
+    candidate int;
+    a     float8;
+    b     float8;
+    result text;
+BEGIN
+    SELECT x.* INTO STRICT s FROM revops.model_schedule x WHERE x.model = calibrate_model.model COLLATE "C";
+    -- whose query it is by now: it may have been scheduled anew since calibrate_scheduled() looked
+    IF s.scheduled_by <> current_user THEN
+        RAISE EXCEPTION 'model "%" was scheduled by role "%", whose query is not run with the rights of others', model, s.scheduled_by
+            USING ERRCODE = 'insufficient_privilege', HINT = 'revops.calibrate_models() runs it as that role.';
+    END IF;
+    BEGIN
+        SELECT v.version, v.trained_at INTO now_deployed, since FROM revops.model m JOIN revops.model_version v ON v.model = m.model AND v.version = m.deployed WHERE m.model = s.model;
+        IF NOT FOUND THEN
+            candidate := revops.train(s.model, 'predict', s.query, s.label, s.options);
+            result := 'trained for the first time';
+        ELSE
+            -- halved by time: of the examples since the deployed version was trained, the later half compares; all before teach the new one
+            EXECUTE format('SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY q.%1$I::timestamptz) FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL',
+                           s.options ->> 'time', s.query, s.label) INTO cut USING since;
+            EXECUTE format('SELECT coalesce(sum(z.c), 0), CASE WHEN count(*) > 1 THEN min(z.c) ELSE 0 END
+                            FROM (SELECT count(*) AS c FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL GROUP BY q.%3$I::text) z', s.options ->> 'time', s.query, s.label) INTO n, fewer USING cut;
+            IF cut IS NULL OR n < least OR fewer < 20 THEN
+                result := format('kept version %s: %s fresh examples to compare on, the least is %s with 20 of each answer', now_deployed, coalesce(n, 0), least);
+            ELSE
+                candidate := revops.train(s.model, 'predict', format('SELECT * FROM (%s) q WHERE q.%I <= %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, s.options);
+                SELECT max(e.value) FILTER (WHERE e.v = 1), max(e.value) FILTER (WHERE e.v = 2) INTO a, b
+                FROM (SELECT 1 AS v, x.metric, x.value FROM revops.evaluate_version(s.model, now_deployed, format('SELECT * FROM (%s) q WHERE q.%I > %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, '') x
+                      UNION ALL
+                      SELECT 2, x.metric, x.value FROM revops.evaluate_version(s.model, candidate, format('SELECT * FROM (%s) q WHERE q.%I > %L::timestamptz', s.query, s.options ->> 'time', cut), s.label, '') x) e
+                WHERE e.metric = 'log_loss';
+                IF b < a THEN
+                    candidate := revops.train(s.model, 'predict', s.query, s.label, s.options);
+                    PERFORM revops.deploy(s.model, candidate);
+                    result := format('deployed version %s: log loss %s, was %s', candidate, round(b::numeric, 4), round(a::numeric, 4));
+                ELSE
+                    result := format('kept version %s: log loss %s, of the new one %s', now_deployed, round(a::numeric, 4), round(b::numeric, 4));
+                END IF;
+            END IF;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        result := 'failed: ' || SQLERRM;
+    END;
+    RETURN jsonb_build_object('deployed', now_deployed, 'candidate', candidate, 'examples', n, 'loss_deployed', a, 'loss_candidate', b, 'result', result);
 END $$;
 
 CREATE OR REPLACE VIEW revops.need_profile WITH (security_barrier) AS
@@ -964,7 +1472,7 @@ SELECT s.account, sum(s.sentiment * s.weight) / sum(s.weight) AS sentiment, coun
        max(s.occurred_at) AS last_at, (array_agg(s.sentiment ORDER BY s.occurred_at DESC, s.event_id DESC))[1] AS last_sentiment
 FROM weighed s GROUP BY s.account;
 
-CREATE OR REPLACE VIEW revops.win_snapshot AS
+CREATE OR REPLACE VIEW revops.win_snapshot WITH (security_barrier) AS
 SELECT o.opportunity, o.account, i.at, CASE WHEN i.closed THEN o.closed_at END AS closed_at,
        CASE WHEN i.closed THEN o.status = 'won' END AS won,
        o.amount::float8 AS amount, coalesce(a.territory, 'none') AS territory, a.segment, a.industry, o.owner, o.pipeline,
@@ -1021,6 +1529,36 @@ LEFT JOIN LATERAL (
 ) m ON true
 WHERE o.status = 'open' OR o.closed_at > revops.now() OR o.closed_at > o.opened_at;
 
+CREATE OR REPLACE VIEW revops.win_probability WITH (security_barrier) AS
+SELECT s.opportunity, o.name, s.account, s.owner, s.stage, s.amount, revops.predict('win', d.features) AS probability,
+       w.probability AS week_ago, revops.predict('win', d.features) - w.probability AS change,
+       r.reasons_for, r.reasons_against, d.learnt, d.version
+FROM revops.win_snapshot s
+JOIN revops.opportunity o ON o.opportunity = s.opportunity
+LEFT JOIN (
+    SELECT m.deployed AS version, (v.metrics ->> 'learnt')::boolean AS learnt
+    FROM revops.model m JOIN revops.model_version v ON v.model = m.model AND v.version = m.deployed
+    WHERE m.model = 'win' AND m.task = 'predict'
+) k ON true
+CROSS JOIN LATERAL (SELECT k.version, k.learnt, CASE WHEN k.version IS NOT NULL THEN s END AS features) d
+LEFT JOIN LATERAL (
+    SELECT h.probability FROM revops.win_history h
+    WHERE h.opportunity = s.opportunity AND h.day <= (revops.now() AT TIME ZONE 'UTC')::date - 7 AND h.day > (revops.now() AT TIME ZONE 'UTC')::date - 14
+    ORDER BY h.day DESC LIMIT 1
+) w ON true
+CROSS JOIN LATERAL (
+    SELECT array_agg(x.reason ORDER BY x.contribution DESC) FILTER (WHERE x.contribution > 0) AS reasons_for,
+           array_agg(x.reason ORDER BY x.contribution) FILTER (WHERE x.contribution < 0) AS reasons_against
+    FROM (
+        SELECT y.contribution, format('%s: %s (odds x %s)', replace(y.feature, '_', ' '), y.value, round(exp(y.contribution)::numeric, 2)) AS reason,
+               row_number() OVER (PARTITION BY y.contribution > 0 ORDER BY abs(y.contribution) DESC, y.feature) AS rank
+        FROM revops.explain('win', d.features) y
+        WHERE y.feature <> 'intercept' AND abs(y.contribution) >= 0.02
+    ) x
+    WHERE x.rank <= 3
+) r
+WHERE s.won IS NULL;
+
 CREATE OR REPLACE VIEW revops.account_score AS
 WITH outcome AS (
     SELECT a.segment, a.industry, count(*) AS closed, count(*) FILTER (WHERE o.status = 'won') AS won
@@ -1074,8 +1612,15 @@ FROM (
 ) f
 LEFT JOIN revops.moment_value_weight w ON true;
 
+COMMENT ON FUNCTION revops.rep_sees_opportunities(text) IS 'The opportunities that a rep sees: of the accounts seen, or without an account, owned in the units seen and not denied with all or with their unit';
+
 COMMENT ON FUNCTION revops.hottest(revops.subject_kind, text, int) IS
 'The n subjects with the highest score of an intent, hottest first: an index scan, whatever the number of subjects; where revops.as_of lies in the past, as it was then, which reads them all';
+
+COMMENT ON FUNCTION revops.write_source_rows(int, text[], boolean) IS
+'Brings the accounts, people, reps or opportunities of these rows of an attached table to what the rows say now; returns how many changed';
+
+COMMENT ON FUNCTION revops.apply_source_keys(int, text[], boolean) IS 'Applies rows of an attached table, and keeps those that fail in revops.attachment_error; returns how many of ours changed';
 
 UPDATE revops.rule_template SET definition = $${"title": "Comes back to the prices",
  "sequence": {

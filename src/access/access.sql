@@ -36,7 +36,9 @@ CREATE FUNCTION revops.rep_permissions(rep text) RETURNS SETOF revops.permission
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT p.* FROM revops.rep r
     JOIN revops.permission p ON p.grantee IN (r.rep, r.unit) AND p.grantee = CASE p.grantee_kind WHEN 'rep' THEN r.rep ELSE r.unit END
-    WHERE r.rep = $1 COLLATE "C" AND p.until > revops.now() AND (p.what = 'read' OR NOT p.deny)
+    WHERE r.rep = $1 COLLATE "C" AND (p.what = 'read' OR NOT p.deny)
+      -- revops.as_of is anybody's to set: it takes sight away, and gives none
+      AND p.until > CASE WHEN p.deny THEN least(revops.now(), statement_timestamp()) ELSE greatest(revops.now(), statement_timestamp()) END
 $$;
 COMMENT ON FUNCTION revops.rep_permissions(text) IS 'The permissions that say what a rep may read: who may write or own may read';
 
@@ -90,8 +92,10 @@ CREATE FUNCTION revops.rep_sees_opportunities(rep text) RETURNS SETOF text
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT o.opportunity FROM revops.rep_sees_accounts($1) s JOIN revops.opportunity o ON o.account = s COLLATE "C"
     UNION SELECT o.opportunity FROM revops.rep_sees_reps($1) s JOIN revops.opportunity o ON o.owner = s COLLATE "C" AND o.account IS NULL
+    WHERE NOT EXISTS (SELECT FROM revops.rep_permissions($1) p LEFT JOIN revops.rep r ON r.rep = o.owner
+                      WHERE p.deny AND (p.scope_kind = 'all' OR p.scope_kind = 'unit' AND p.scope = r.unit))
 $$;
-COMMENT ON FUNCTION revops.rep_sees_opportunities(text) IS 'The opportunities that a rep sees: of the accounts seen, or without an account and owned in the units seen';
+COMMENT ON FUNCTION revops.rep_sees_opportunities(text) IS 'The opportunities that a rep sees: of the accounts seen, or without an account, owned in the units seen and not denied with all or with their unit';
 
 CREATE FUNCTION revops.rep_sees_persons(rep text) RETURNS SETOF text
 LANGUAGE sql STABLE PARALLEL SAFE AS $$

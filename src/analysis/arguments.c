@@ -87,10 +87,17 @@ ConditionsRead(FunctionCallInfo fcinfo, Conditions *conditions)
 static inline bool
 FixedUsecs(const Interval *interval, int64 *usecs)
 {
+	int64		days;
+
 	*usecs = interval->time;
 	if (likely(interval->month == 0 && interval->day == 0))
 		return true;
-	return interval->month == 0 && !pg_add_s64_overflow(*usecs, (int64) interval->day * USECS_PER_DAY, usecs);
+	if (interval->month != 0)
+		return false;
+	/* a longer time than there is: no two times lie so far apart */
+	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &days) || pg_add_s64_overflow(*usecs, days, usecs))
+		*usecs = interval->day < 0 ? PG_INT64_MIN : PG_INT64_MAX;
+	return true;
 }
 
 /* A setting that is a length of time, in microseconds. what names it in errors. */

@@ -311,7 +311,7 @@ BEGIN
     )
     DELETE FROM revops.substitution_item i
     WHERE i.substitution_id = id AND i.kind = 'task' AND i.subject NOT IN (SELECT h.subject FROM handed h);
-    SELECT count(pg_notify('revops_task', json_build_object('event', 'handed_over', 'task', t.task_id, 'subject_kind', t.subject_kind, 'subject', t.subject,
+    SELECT count(pg_notify('revops_task', json_build_object('event', 'handed_over', 'task', t.task_id,
                'owner', t.owner, 'due_at', t.due_at)::text)) INTO n
     FROM revops.substitution_item i JOIN revops.task t ON t.task_id = i.subject::bigint WHERE i.substitution_id = id AND i.kind = 'task';
 

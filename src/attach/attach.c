@@ -254,6 +254,8 @@ revops_attachment_keys(PG_FUNCTION_ARGS)
 	s = SourceOpen(PG_GETARG_INT32(0), AccessShareLock);
 	sql = SourceKeysSql(s->rel, &s->key);
 	self = BecomeOwner(s);
+	/* a key's text is that which the triggers give it */
+	(void) set_config_option("TimeZone", "UTC", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, 0);
 	for (;;)
 	{

@@ -200,7 +200,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION revops.write_source_events(int, text[]) IS 'Writes the events that rows of an attached table are; an event that is there already changes nothing';
 
-CREATE FUNCTION revops.write_source_rows(attachment int, keys text[]) RETURNS bigint
+CREATE FUNCTION revops.write_source_rows(attachment int, keys text[], dropping boolean DEFAULT true) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET revops.change_origin = 'source'
 SET enable_seqscan = off SET jit = off AS $$
@@ -233,7 +233,9 @@ BEGIN
     WITH read AS MATERIALIZED (
         SELECT r.source_key, r.row_ ->> a.kind AS subject, r.row_ FROM revops.attachment_rows(attachment, keys) r
     ), known AS (
-        SELECT r.*, l.source_key AS had, l.applied, l.attachment IS NOT NULL AND NOT (l.attachment = a.attachment AND l.source_key IN (SELECT unnest(keys))) AS elsewhere
+        SELECT r.*, l.source_key AS had, l.applied, CASE WHEN l.attachment IS NULL THEN false WHEN l.attachment <> a.attachment THEN true WHEN l.source_key IN (SELECT unnest(keys)) THEN false
+                    -- another row of the table: unless it has another key by now
+                    ELSE EXISTS (SELECT FROM revops.attachment_rows(attachment, ARRAY[l.source_key]) o WHERE o.row_ ->> a.kind = r.subject) END AS elsewhere
         FROM read r LEFT JOIN LATERAL (SELECT * FROM revops.attached_row x WHERE x.subject = r.subject AND x.kind = a.kind OFFSET 0) l ON true
     ), ranked AS (
         SELECT k.*, row_number() OVER (PARTITION BY k.subject ORDER BY (k.had = k.source_key) DESC NULLS LAST, k.source_key) > 1 OR k.elsewhere AS refused FROM known k
@@ -289,7 +291,7 @@ BEGIN
             n := n + m;
         END IF;
     END IF;
-    IF freed IS NOT NULL THEN
+    IF freed IS NOT NULL AND dropping THEN
         EXECUTE format('DELETE FROM revops.%1$I WHERE %1$I = ANY ($1)', a.kind) USING freed;
         GET DIAGNOSTICS m = ROW_COUNT;
         n := coalesce(n, 0) + m;
@@ -308,11 +310,11 @@ BEGIN
     END IF;
     RETURN coalesce(n, 0);
 END $$;
-COMMENT ON FUNCTION revops.write_source_rows(int, text[]) IS
+COMMENT ON FUNCTION revops.write_source_rows(int, text[], boolean) IS
 'Brings the accounts, people, reps or opportunities of these rows of an attached table to what the rows say now; returns how many changed';
 
 -- All of them at once; if that fails, halves, until the row stands alone whose fault it is.
-CREATE FUNCTION revops.apply_source_keys(attachment int, keys text[]) RETURNS bigint
+CREATE FUNCTION revops.apply_source_keys(attachment int, keys text[], dropping boolean DEFAULT true) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -320,16 +322,17 @@ DECLARE
     state   text;
     message text;
     n       bigint;
+    rest    text[];
 BEGIN
     BEGIN
         IF (SELECT x.kind FROM revops.attached x WHERE x.attachment = apply_source_keys.attachment) = 'event' THEN
             RETURN revops.write_source_events(attachment, keys);
         END IF;
-        RETURN revops.write_source_rows(attachment, keys);
+        RETURN revops.write_source_rows(attachment, keys, dropping);
     EXCEPTION
-        WHEN transaction_rollback OR insufficient_resources OR operator_intervention OR system_error OR internal_error OR lock_not_available OR no_data_found THEN
+        WHEN transaction_rollback OR insufficient_resources OR operator_intervention OR system_error OR lock_not_available THEN
             RAISE;
-        WHEN OTHERS THEN
+        WHEN OTHERS OR assert_failure THEN
             GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
     END;
     IF state LIKE '42%' THEN
@@ -342,10 +345,19 @@ BEGIN
             SET subject = NULL, sqlstate = excluded.sqlstate, error = excluded.error, failed_at = excluded.failed_at, attempts = e.attempts + 1;
         RETURN 0;
     END IF;
-    n := revops.apply_source_keys(attachment, keys[:half]);
-    RETURN n + revops.apply_source_keys(attachment, keys[half + 1:]);
+    -- first what is there, then what is gone: a row whose key changed is found under its new key before the old one is dropped
+    n := revops.apply_source_keys(attachment, keys[:half], false) + revops.apply_source_keys(attachment, keys[half + 1:], false);
+    IF dropping THEN
+        SELECT array_agg(u.key) INTO rest
+        FROM (SELECT unnest(keys) AS key
+              EXCEPT SELECT e.source_key FROM revops.attachment_error e WHERE e.attachment = apply_source_keys.attachment) u;
+        IF rest IS NOT NULL AND (SELECT x.kind FROM revops.attached x WHERE x.attachment = apply_source_keys.attachment) <> 'event' THEN
+            n := n + revops.write_source_rows(attachment, rest);
+        END IF;
+    END IF;
+    RETURN n;
 END $$;
-COMMENT ON FUNCTION revops.apply_source_keys(int, text[]) IS 'Applies rows of an attached table, and keeps those that fail in revops.attachment_error; returns how many of ours changed';
+COMMENT ON FUNCTION revops.apply_source_keys(int, text[], boolean) IS 'Applies rows of an attached table, and keeps those that fail in revops.attachment_error; returns how many of ours changed';
 
 -- A batch of one attachment. Whoever applies it holds its row, so that no older reading overwrites a newer one.
 CREATE FUNCTION revops.apply_attached(attachment int, nowait boolean, OUT changed bigint, OUT more boolean)
@@ -355,7 +367,7 @@ DECLARE
     most    CONSTANT int := 5000;
     a       revops.attached;
     wide    text;
-    last    bigint;
+    asked   bigint[];
     batch   text[];
     message text;
     state   text;
@@ -372,8 +384,8 @@ BEGIN
     END IF;
     BEGIN
         -- what is to be read anew as a whole, as keys
-        SELECT max(c.scope COLLATE "C"), max(c.change_id) INTO wide, last FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.scope <> 'keys'
-            AND c.scope = CASE WHEN EXISTS (SELECT FROM revops.attachment_change o WHERE o.attachment = a.attachment AND o.scope = 'all') THEN 'all' ELSE 'known' END;
+        SELECT CASE WHEN bool_or(c.scope = 'all') THEN 'all' WHEN count(*) > 0 THEN 'known' END, array_agg(c.change_id) INTO wide, asked
+        FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.scope <> 'keys';
         IF wide IS NOT NULL THEN
             PERFORM FROM revops.attachment_rows(a.attachment, '{}');    -- fails here, and not after all the work
             INSERT INTO revops.attachment_change (attachment, scope, keys, n)
@@ -383,12 +395,12 @@ BEGIN
                         UNION SELECT e.source_key FROM revops.attachment_error e WHERE e.attachment = a.attachment
                         UNION SELECT f.key FROM revops.attachment_keys(CASE wide WHEN 'all' THEN a.attachment END) AS f(key)) u) k
             GROUP BY k.piece;
-            DELETE FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.change_id <= last AND c.scope <> 'keys';
+            DELETE FROM revops.attachment_change c WHERE c.attachment = a.attachment AND c.change_id = ANY (asked);
         END IF;
 
         WITH upcoming AS (
             SELECT c.change_id, c.keys, sum(c.n) OVER (ORDER BY c.change_id) - c.n AS before
-            FROM (SELECT * FROM revops.attachment_change x WHERE x.attachment = a.attachment ORDER BY x.change_id LIMIT most) c
+            FROM (SELECT * FROM revops.attachment_change x WHERE x.attachment = a.attachment AND x.scope = 'keys' ORDER BY x.change_id LIMIT most) c
         ), taken AS (
             DELETE FROM revops.attachment_change c
             WHERE c.attachment = a.attachment AND c.change_id IN (SELECT u.change_id FROM upcoming u WHERE u.before < most)
@@ -407,9 +419,9 @@ BEGIN
                 RAISE;
             END IF;
             more := false;
-        WHEN insufficient_resources OR operator_intervention OR system_error OR internal_error OR transaction_rollback THEN
+        WHEN operator_intervention THEN
             RAISE;
-        WHEN OTHERS THEN
+        WHEN OTHERS OR assert_failure THEN
             GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
             UPDATE revops.attached x SET error = message, retry_at = revops.now() + interval '10 seconds' WHERE x.attachment = a.attachment;
             changed := 0;

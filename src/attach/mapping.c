@@ -11,9 +11,11 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
@@ -24,6 +26,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 /* Columns of ours that are not a source's to write. */
 static const char *const own_columns[] = {
@@ -357,7 +361,25 @@ SourceKeyCondition(Relation source, const SourceKey *key, const char *value)
 	initStringInfo(&sql);
 	for (int i = 0; i < key->n; i++)
 	{
-		appendStringInfo(&sql, "%s%s.%s = ", i ? " AND " : "", table, KeyColumn(source, key, i));
+		Oid			type = TupleDescAttr(RelationGetDescr(source), key->columns[i] - 1)->atttypid;
+		Oid			equal = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+		HeapTuple	tup = SearchSysCache1(OPEROID, ObjectIdGetDatum(equal));
+
+		/*
+		 * the type's own, wherever it lives: the search_path has pg_catalog alone. But a kind of text (citext) is compared as text, so that a
+		 * key that is spelt anew is another one
+		 */
+		if (!HeapTupleIsValid(tup))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("type %s of a key has no equality operator", format_type_be(type))));
+		if (IsBinaryCoercible(type, TEXTOID))
+			appendStringInfo(&sql, "%s%s.%s = ", i ? " AND " : "", table, KeyColumn(source, key, i));
+		else
+			appendStringInfo(&sql, "%s%s.%s OPERATOR(%s.%s) ", i ? " AND " : "", table, KeyColumn(source, key, i),
+							 quote_identifier(get_namespace_name(((Form_pg_operator) GETSTRUCT(tup))->oprnamespace)),
+							 NameStr(((Form_pg_operator) GETSTRUCT(tup))->oprname));
+		ReleaseSysCache(tup);
 		if (key->n == 1)
 			appendStringInfo(&sql, "CAST(%s AS %s)", value, KeyType(source, key, i));
 		else

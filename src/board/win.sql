@@ -1,7 +1,7 @@
 -- board: how likely each opportunity is to be won and why, how good an account looks, what a moment is worth; models that keep up
 
 -- What was known of each opportunity at an instant: now for an open one; for a closed one an instant of its life, which its key decides.
-CREATE VIEW revops.win_snapshot AS
+CREATE VIEW revops.win_snapshot WITH (security_barrier) AS
 SELECT o.opportunity, o.account, i.at, CASE WHEN i.closed THEN o.closed_at END AS closed_at,
        CASE WHEN i.closed THEN o.status = 'won' END AS won,
        o.amount::float8 AS amount, coalesce(a.territory, 'none') AS territory, a.segment, a.industry, o.owner, o.pipeline,
@@ -204,11 +204,11 @@ BEGIN
             candidate := revops.train(s.model, 'predict', s.query, s.label, s.options);
             result := 'trained for the first time';
         ELSE
-            -- of the examples since the deployed version was trained, the earlier half teaches the new one, the later half compares
+            -- halved by time: of the examples since the deployed version was trained, the later half compares; all before teach the new one
             EXECUTE format('SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY q.%1$I::timestamptz) FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL',
                            s.options ->> 'time', s.query, s.label) INTO cut USING since;
-            EXECUTE format('SELECT count(*), least(count(*) FILTER (WHERE q.%3$I::text IN (''true'', ''1'')), count(*) FILTER (WHERE q.%3$I::text NOT IN (''true'', ''1'')))
-                            FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL', s.options ->> 'time', s.query, s.label) INTO n, fewer USING cut;
+            EXECUTE format('SELECT coalesce(sum(z.c), 0), CASE WHEN count(*) > 1 THEN min(z.c) ELSE 0 END
+                            FROM (SELECT count(*) AS c FROM (%2$s) q WHERE q.%1$I > $1 AND q.%3$I IS NOT NULL GROUP BY q.%3$I::text) z', s.options ->> 'time', s.query, s.label) INTO n, fewer USING cut;
             IF cut IS NULL OR n < least OR fewer < 20 THEN
                 result := format('kept version %s: %s fresh examples to compare on, the least is %s with 20 of each answer', now_deployed, coalesce(n, 0), least);
             ELSE
@@ -296,7 +296,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION revops.record_win_probability() IS 'Write today''s win probabilities to revops.win_history; returns how many. The job revops win probability does it daily';
 
-CREATE VIEW revops.win_probability AS
+CREATE VIEW revops.win_probability WITH (security_barrier) AS
 SELECT s.opportunity, o.name, s.account, s.owner, s.stage, s.amount, revops.predict('win', d.features) AS probability,
        w.probability AS week_ago, revops.predict('win', d.features) - w.probability AS change,
        r.reasons_for, r.reasons_against, d.learnt, d.version

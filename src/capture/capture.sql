@@ -689,11 +689,12 @@ BEGIN
             SELECT ''person'' AS kind, s.subject FROM unnest(ARRAY[t.person, t.old_identity, t.new_identity]) s(subject)
             WHERE t.old_identity IS DISTINCT FROM t.new_identity
             UNION ALL
-            SELECT ''account'', CASE WHEN t.old_identity IS NULL THEN t.old_account
-                                     ELSE (SELECT p.account FROM revops.person p WHERE p.person = t.old_identity) END
+            SELECT ''account'', a.account FROM (VALUES (t.old_account), (t.new_account)) AS a (account)
             UNION ALL
-            SELECT ''account'', CASE WHEN t.new_identity IS NULL THEN t.new_account
-                                     ELSE (SELECT p.account FROM revops.person p WHERE p.person = t.new_identity) END
+            SELECT ''account'', p.account FROM revops.person p WHERE p.person IN (t.old_identity, t.new_identity)
+            UNION ALL
+            -- a visitor''s own account counts while the known person has none
+            SELECT ''account'', v.account FROM revops.person v WHERE v.identity = t.person AND (t.old_account IS NULL) <> (t.new_account IS NULL)
             UNION ALL
             -- Events may name an account of their own; who did them, and where, has changed there too.
             SELECT DISTINCT ''account'', x.account

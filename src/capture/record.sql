@@ -87,7 +87,7 @@ DECLARE
     columns CONSTANT jsonb := '{"person": ["account", "name", "title", "time_zone"],
         "account": ["name", "owner", "territory", "segment", "industry", "time_zone"],
         "opportunity": ["account", "name", "owner", "pipeline", "stage", "amount", "status", "opened_at", "closed_at"],
-        "rep": ["name", "unit"]}';
+        "rep": ["name", "unit", "active", "capacity"]}';
     own     CONSTANT boolean := columns -> subject_kind::text ? field;
     acts_as CONSTANT text := coalesce(nullif(current_setting('revops.change_origin', true), ''), 'person');
     former  text;
@@ -95,6 +95,10 @@ DECLARE
 BEGIN
     IF subject_kind IS NULL OR subject IS NULL OR coalesce(field, '') = '' OR origin IS NULL THEN
         RAISE EXCEPTION 'a field is set for a subject, by the field''s name and who sets it' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT own AND EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = ('revops.' || subject_kind)::regclass AND t.attname = field AND t.attnum > 0 AND NOT t.attisdropped) THEN
+        RAISE EXCEPTION 'field "%" of % "%" is not set in this way', field, subject_kind, subject USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('It is a column of revops.%s; change it there, or in the attached table that it comes from.', subject_kind);
     END IF;
     EXECUTE format(CASE WHEN own THEN 'SELECT %2$I::text FROM revops.%1$I WHERE %1$I = $1 FOR NO KEY UPDATE'
                         ELSE 'SELECT properties ->> %2$L FROM revops.%1$I WHERE %1$I = $1 FOR NO KEY UPDATE' END, subject_kind, field)
@@ -109,7 +113,8 @@ BEGIN
     PERFORM set_config('revops.change_origin', origin, true);
     IF own THEN
         EXECUTE format('UPDATE revops.%1$I SET %2$I = $2::%3$s WHERE %1$I = $1', subject_kind, field,
-                       CASE WHEN field = 'amount' THEN 'numeric' WHEN field IN ('opened_at', 'closed_at') THEN 'timestamptz' ELSE 'text' END)
+                       CASE WHEN field = 'amount' THEN 'numeric' WHEN field IN ('opened_at', 'closed_at') THEN 'timestamptz'
+                            WHEN field = 'active' THEN 'boolean' WHEN field = 'capacity' THEN 'int' ELSE 'text' END)
         USING subject, value;
     ELSIF value IS NULL THEN
         EXECUTE format('UPDATE revops.%1$I SET properties = properties - $2 WHERE %1$I = $1', subject_kind) USING subject, field;

@@ -26,13 +26,13 @@ TextOrNull(Str s, bool *isnull)
 static bool
 IsEventsFault(const ErrorData *e)
 {
-	static const char *const classes[] = {"0A", "20", "21", "22", "23", "2B", "2F", "34", "38", "39", "42", "44", "54", "P0", "XX"};
+	static const char *const system[] = {"08", "25", "40", "53", "57", "58", "F0", "HV"};
 	const char *state = unpack_sql_state(e->sqlerrcode);
 
-	for (int i = 0; i < lengthof(classes); i++)
-		if (strncmp(state, classes[i], 2) == 0)
-			return true;
-	return false;
+	for (int i = 0; i < lengthof(system); i++)
+		if (strncmp(state, system[i], 2) == 0)
+			return false;
+	return e->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && e->sqlerrcode != ERRCODE_OBJECT_IN_USE;
 }
 
 /* Do some work in a subtransaction. Returns NULL, or the error that undid it if that is an event's fault; others are thrown on. */

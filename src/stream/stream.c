@@ -290,8 +290,7 @@ WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
 		/* and under another key: of a visitor who is identified since, or of another of the account's people */
 		" UNION ALL SELECT r.* FROM (SELECT m.owner AS rep UNION ALL SELECT x.rep FROM revops.task t JOIN revops.rep x ON x.unit = t.unit"
 		" WHERE t.subject = m.subject AND t.moment_id = m.moment_id AND t.owner IS NULL) w"
-		" CROSS JOIN LATERAL (SELECT " EVENT_COLUMNS " FROM revops.event v WHERE v.rep = w.rep AND v.occurred_at >= m.occurred_at"
-		" AND v.account IS NULL OFFSET 0) r)"
+		" CROSS JOIN LATERAL (SELECT " EVENT_COLUMNS " FROM revops.event v WHERE v.rep = w.rep AND v.occurred_at >= m.occurred_at OFFSET 0) r)"
 		" e (" EVENT_COLUMNS ") ON e.side = 'rep'"
 		" WHERE m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval",
 		1, {UUIDARRAYOID}
@@ -665,6 +664,7 @@ PG_FUNCTION_INFO_V1(stream_set_lanes);
 Datum
 stream_set_lanes(PG_FUNCTION_ARGS)
 {
+	static SqlPlan rows = {"SELECT lane::bigint FROM revops.stream_lane ORDER BY lane FOR UPDATE", 0};
 	static SqlPlan lock = {"LOCK TABLE revops.stream_lane IN SHARE ROW EXCLUSIVE MODE", 0};
 	static SqlPlan failed = {"SELECT count(*) FROM revops.failed_event", 0};
 	static SqlPlan drop = {"DELETE FROM revops.stream_lane WHERE lane >= $1", 1, {INT4OID}};
@@ -687,6 +687,8 @@ stream_set_lanes(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the stream can have 1 to %d lanes, not %d", STREAM_MAX_LANES, n)));
 	level = SqlConnect();
+	/* passes under way end first: one that holds its row needs the table once more, to save it */
+	SqlRun(&rows, NULL, NULL);
 	SqlRun(&lock, NULL, NULL);
 	if (SqlInt8(&failed, NULL, NULL, 0) > 0)
 		ereport(ERROR,
@@ -721,6 +723,12 @@ stream_set_lanes(PG_FUNCTION_ARGS)
 		}
 	}
 	level = SqlConnect();
+	/* of what was worked off just now */
+	if (SqlInt8(&failed, NULL, NULL, 0) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("events of the backlog failed, and would belong to lanes that are no more"),
+				 errhint("Let the worker, or revops.process(), put them in quarantine; mend their cause, SELECT revops.retry_failed(), and try again.")));
 	if (n < was)
 		SqlRun(&drop, args, NULL);
 	else if (n > was)

@@ -559,8 +559,7 @@ BEGIN
         ) o
         WHERE o.rank <= 3
     )
-    SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'opened', 'task', c.task_id, 'subject_kind', c.subject_kind,
-               'subject', c.subject, 'rule', c.rule, 'owner', c.rep, 'unit', c.unit, 'due_at', c.due_at)::text) IS NOT NULL)
+    SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'opened', 'task', c.task_id, 'rule', c.rule, 'owner', c.rep, 'unit', c.unit, 'due_at', c.due_at)::text) IS NOT NULL)
     INTO opened FROM card c;
     RETURN opened + back;
 END $$;
@@ -645,8 +644,7 @@ BEGIN
         UPDATE revops.escalation e SET stopped_at = revops.now()
         FROM answered a WHERE e.subject = a.subject AND e.task_id = a.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL
     )
-    SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'answered', 'task', a.task_id, 'subject_kind', a.subject_kind,
-               'subject', a.subject, 'rule', a.rule, 'owner', a.owner, 'answered_by', a.answered_by, 'answered_at', a.answered_at,
+    SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'answered', 'task', a.task_id, 'rule', a.rule, 'owner', a.owner, 'answered_by', a.answered_by, 'answered_at', a.answered_at,
                'in_line', a.answered_at <= a.due_at)::text) IS NOT NULL)
     INTO n FROM answered a;
     RETURN n;
@@ -685,7 +683,7 @@ BEGIN
         FROM told d WHERE e.subject = d.subject AND e.task_id = d.task_id AND e.level = d.level AND e.fired_at IS NULL
         RETURNING e.subject_kind, e.subject, e.task_id, e.level, e.share, e.role, e.told, e.due_at
     )
-    SELECT count(pg_notify('revops_task', json_build_object('event', 'escalated', 'task', f.task_id, 'subject_kind', f.subject_kind, 'subject', f.subject,
+    SELECT count(pg_notify('revops_task', json_build_object('event', 'escalated', 'task', f.task_id,
                'level', f.level, 'share', f.share, 'role', f.role, 'told', f.told, 'due_at', f.due_at)::text) ORDER BY f.due_at, f.task_id, f.level)
     INTO n FROM fired f;
     RETURN n;
@@ -771,7 +769,7 @@ BEGIN
     UPDATE revops.escalation e SET stopped_at = at
     WHERE e.subject = card.subject AND e.task_id = card.task_id AND e.level > 0 AND e.fired_at IS NULL AND e.stopped_at IS NULL;
     IF card.answered_at IS NULL THEN
-        PERFORM pg_notify('revops_task', json_build_object('event', 'answered', 'task', card.task_id, 'subject_kind', card.subject_kind, 'subject', card.subject,
+        PERFORM pg_notify('revops_task', json_build_object('event', 'answered', 'task', card.task_id,
             'rule', card.rule, 'owner', card.owner, 'answered_by', coalesce(who, card.claimed_by, card.owner), 'answered_at', at, 'in_line', at <= card.due_at)::text);
     END IF;
     RETURN coalesce(card.answered_at, at) <= card.due_at;

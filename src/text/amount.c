@@ -59,6 +59,7 @@ HanNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
 	double		section = 0;
 	double		digit = -1;
 	double		unit = 0;		/* the last one */
+	double		scaled_by = 0;	/* the last ten thousand or hundred million */
 	int			i = at;
 
 	*scaled = false;
@@ -93,7 +94,11 @@ HanNumber(const Letters *t, int at, double *value, bool *scaled, int *end)
 		}
 		else if (s > 0)
 		{
-			total = (total + section + (digit < 0 ? 0 : fmod(digit, 10))) * s;
+			double		part = section + (digit < 0 ? 0 : fmod(digit, 10));
+
+			/* 一亿两千万 is a sum; in 一万亿 the greater scale is of all before it */
+			total = scaled_by > s && part > 0 ? total + part * s : (total + part) * s;
+			scaled_by = s;
 			if (total > 1e15)
 				return false;
 			section = 0;
@@ -452,7 +457,7 @@ SmallNumberAt(const Letters *t, int at, int *value, int *end)
 
 /* One number with its currency and scale. */
 static bool
-OneAmount(const Letters *t, int at, Amount *a)
+OneAmount(const Letters *t, int at, bool upper, Amount *a)
 {
 	const char *currency;
 	int			i = at;
@@ -470,7 +475,7 @@ OneAmount(const Letters *t, int at, Amount *a)
 	if (IsDigit(t->c[i]))
 	{
 		/* the rest of a number, a date or a name */
-		if (currency == NULL && i > 0 && (t->c[i - 1] == '.' || t->c[i - 1] == '-' || t->c[i - 1] == '/' || t->c[i - 1] == '#' || t->c[i - 1] == '_') && i > 1 && IsWordLetter(t->c[i - 2]))
+		if (!upper && currency == NULL && i > 0 && (t->c[i - 1] == '.' || t->c[i - 1] == '-' || t->c[i - 1] == '/' || t->c[i - 1] == '#' || t->c[i - 1] == '_') && i > 1 && IsWordLetter(t->c[i - 2]))
 			return false;
 		if (!Digits(t, i, &a->value, &a->digits, &commas, &end))
 			return false;
@@ -502,6 +507,22 @@ OneAmount(const Letters *t, int at, Amount *a)
 				a->value += (IsDigit(t->c[i]) ? (int) t->c[i] - '0' : HanDigit(t->c[i])) * scale / 10;
 				i++;
 			}
+			/* 1亿2000万, 3万5千 */
+			else if (i < t->n && HanScale(t->c[i - 1]) > 0)
+			{
+				double		rest,
+							less;
+				int			n,
+							after;
+				bool		ignored;
+
+				if ((IsDigit(t->c[i]) ? Digits(t, i, &rest, &n, &ignored, &after) : HanDigit(t->c[i]) > 0 && HanNumber(t, i, &rest, &ignored, &after) && !ignored) &&
+					(less = ScaleAt(t, after, &after)) > 1 && rest * less < scale)
+				{
+					a->value += rest * less;
+					i = after;
+				}
+			}
 		}
 	}
 	/* 30多万 has its scale; 30万多 is 30万 */
@@ -526,6 +547,8 @@ OneAmount(const Letters *t, int at, Amount *a)
 	a->counted = !a->named && Counted(t, i);
 	a->each = Each(t, i);
 	a->end = i;
+	/* to the cent: 1.14 * 1e6 is a little less than 1140000 */
+	a->value = rint(a->value * 100) / 100;
 	return a->value < 1e13;
 }
 
@@ -536,7 +559,7 @@ AmountAt(const Letters *t, int at, Amount *a)
 	int			i;
 	int			end;
 
-	if (!OneAmount(t, at, a))
+	if (!OneAmount(t, at, false, a))
 		return false;
 	/* of a range, its upper end */
 	i = SkipSpaces(t, a->end);
@@ -546,7 +569,7 @@ AmountAt(const Letters *t, int at, Amount *a)
 		i = end;
 	else
 		return true;
-	if (i >= t->n || !OneAmount(t, i, &upper) || upper.value <= a->value || (!upper.scaled && !upper.named) || upper.counted)
+	if (i >= t->n || !OneAmount(t, i, true, &upper) || upper.value <= a->value || (!upper.scaled && !upper.named) || upper.counted)
 		return true;
 	if (!upper.named)
 		strlcpy(upper.currency, a->currency[0] != '\0' ? a->currency : upper.currency, sizeof(upper.currency));

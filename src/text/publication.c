@@ -53,6 +53,29 @@ RelationChanged(Datum arg, Oid relid)
 		cache_dirty = true;
 }
 
+/* What was made of a publication that is rolled back is not for the next one of its number */
+static void
+Doubt(void)
+{
+	for (int i = 0; cache != NULL && i < cache->n; i++)
+		if (cache->publications[i].made_in == GetCurrentTransactionStartTimestamp())
+			cache->publications[i].doubtful = true;
+}
+
+static void
+TransactionEnds(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT)
+		Doubt();
+}
+
+static void
+SubtransactionEnds(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		Doubt();
+}
+
 /* A text column as a string of the current context; data NULL: NULL */
 static Str
 Column(int row, int column)
@@ -161,6 +184,8 @@ MakeMatcher(TextPublication *p)
 
 	p->matcher = NULL;
 	p->voice = NULL;
+	p->made_in = GetCurrentTransactionStartTimestamp();
+	p->doubtful = false;
 	if (SqlRun(&plan, &arg, NULL) > 0)
 	{
 		Datum		id = Value(0, 5, &isnull);
@@ -318,7 +343,7 @@ ReadPublications(void)
 			{
 				TextPublication *was = &cache->publications[k];
 
-				if (was->no == fresh->publications[i].no && was->from == fresh->publications[i].from && was->context != NULL)
+				if (was->no == fresh->publications[i].no && was->from == fresh->publications[i].from && was->context != NULL && !was->doubtful)
 				{
 					fresh->publications[i].context = was->context;
 					fresh->publications[i].matcher = was->matcher;
@@ -326,6 +351,7 @@ ReadPublications(void)
 					fresh->publications[i].size = was->size;
 					fresh->publications[i].used = was->used;
 					fresh->publications[i].used_in = was->used_in;
+					fresh->publications[i].made_in = was->made_in;
 					MemoryContextSetParent(was->context, context);
 				}
 			}
@@ -352,6 +378,8 @@ PublicationFor(TimestampTz at)
 	if (!listening)
 	{
 		CacheRegisterRelcacheCallback(RelationChanged, (Datum) 0);
+		RegisterXactCallback(TransactionEnds, NULL);
+		RegisterSubXactCallback(SubtransactionEnds, NULL);
 		listening = true;
 	}
 	if (Stale())

@@ -19,6 +19,8 @@ typedef struct TextPublication
 	Size		size;			/* what these take */
 	uint64		used;
 	TimestampTz used_in;		/* when the last transaction that did began */
+	TimestampTz made_in;		/* when the transaction in which its matcher was made began */
+	bool		doubtful;		/* that was rolled back, in part at least: its number may be another's by now */
 } TextPublication;
 
 /*

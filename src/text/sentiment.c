@@ -371,7 +371,16 @@ OwnModel(void)
 	level = SqlConnect();
 	model_relid = RevopsRelid("model");
 	model_known = true;			/* what changes from here on makes it unknown again */
-	there = SqlInt8(&plan, NULL, NULL, 0) > 0;
+	PG_TRY();
+	{
+		there = SqlInt8(&plan, NULL, NULL, 0) > 0;
+	}
+	PG_CATCH();
+	{
+		model_known = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	SqlFinish(level);
 	model_there = there;
 	/* an old snapshot says nothing about later ones */

@@ -254,8 +254,10 @@ HanWhen(const Letters *t, int at, int today, When *w)
 		return true;
 	}
 	/* a year and what of it */
-	if (SmallNumberAt(t, at, &n, &end) && n >= 2000 && n <= 2100 && Says(t, end, "年", &end))
+	if (SmallNumberAt(t, at, &n, &end) && ((n >= 2000 && n <= 2100) || (IsDigit(t->c[at]) && end - at == 2 && n >= 20)) && Says(t, end, "年", &end) &&
+		(n >= 2000 || SaysOne(t, end, "底|末|初|中", &after) >= 0 || HanOfYear(t, end, today, n + 2000, w)))
 	{
+		n += n < 2000 ? 2000 : 0;
 		if (HanOfYear(t, end, today, n, w))
 			return true;
 		if (SaysOne(t, end, "年底|年末", &after) >= 0)
