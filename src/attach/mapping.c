@@ -366,8 +366,8 @@ SourceKeyCondition(Relation source, const SourceKey *key, const char *value)
 		HeapTuple	tup = SearchSysCache1(OPEROID, ObjectIdGetDatum(equal));
 
 		/*
-		 * the type's own, wherever it lives: the search_path has pg_catalog alone. But a kind of text (citext) is compared as text, so that a
-		 * key that is spelt anew is another one
+		 * the type's own, wherever it lives: the search_path has pg_catalog alone. But a kind of text (citext) is compared as text, so
+		 * that a key that is spelt anew is another one
 		 */
 		if (!HeapTupleIsValid(tup))
 			ereport(ERROR,

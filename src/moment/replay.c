@@ -103,8 +103,8 @@ ReplayRun(MomentPass *pass, const Replay *r, SubjectKind kind, Str subject, cons
 	MomentHit	hit;
 
 	/*
-	 * Up to what was missed the moments are those that stand: what else would complete there now (attributes have changed since, or an event
-	 * that came too late is among the others) is none, and must neither spend events nor begin a cooldown.
+	 * Up to what was missed the moments are those that stand: what else would complete there now (attributes have changed since, or an
+	 * event that came too late is among the others) is none, and must neither spend events nor begin a cooldown.
 	 */
 	PatternMute(state, true);
 
