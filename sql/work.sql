@@ -228,6 +228,16 @@ RESET enable_nestloop; RESET enable_indexscan; RESET enable_bitmapscan;
 DROP FUNCTION pg_temp.tell(text);
 RESET ROLE;
 
+-- what is scheduled and what customers need is in the audit log, trials are not
+SELECT count(*) AS before FROM revops.audit_log \gset
+SELECT revops.schedule_training('work', 'SELECT 1 AS x', 'y', '{"time": "at"}') \gset
+UPDATE revops.model_schedule SET tried_at = revops.now();
+INSERT INTO revops.skill (skill, dimension) VALUES ('work', 'local_resources');
+INSERT INTO revops.account_need (account, skill) VALUES ('A1', 'work');
+DELETE FROM revops.model_schedule;
+DELETE FROM revops.skill WHERE skill = 'work';
+SELECT what, action FROM revops.audit_log ORDER BY audit_id OFFSET :before;
+
 -- events that fail while the lanes are counted anew are not left with a lane that is no more
 SELECT revops.set_lanes(2);
 CREATE FUNCTION pg_temp.fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = 'CR001'; END $$;

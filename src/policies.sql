@@ -63,7 +63,7 @@ DECLARE
 BEGIN
     FOREACH t IN ARRAY ARRAY['signal', 'intent', 'intent_publication', 'moment_rule', 'playbook', 'playbook_level', 'playbook_plan', 'calendar', 'model', 'model_version',
                              'territory', 'unit', 'rep', 'duty', 'permission', 'absence', 'skill', 'rep_skill', 'competitor', 'answer_pack', 'pipeline', 'pipeline_stage',
-                             'pipeline_move', 'stage_model', 'calibration', 'proposal', 'proposal_change', 'substitution'] LOOP
+                             'pipeline_move', 'stage_model', 'calibration', 'proposal', 'proposal_change', 'substitution', 'account_need'] LOOP
         -- what is trained or compiled comes row by row: a table of new rows would hold it whole
         IF t IN ('model_version', 'stage_model', 'intent_publication') THEN
             EXECUTE pg_catalog.format('CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON revops.%I FOR EACH ROW EXECUTE FUNCTION revops.audit()', t);
@@ -74,6 +74,7 @@ BEGIN
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_insert AFTER INSERT ON revops.%I REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.%I FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
     END LOOP;
-    -- its row also counts what was applied
+    -- its row also counts what was applied; and this one notes when it was tried
     CREATE TRIGGER audit AFTER INSERT OR DELETE ON revops.attached FOR EACH ROW EXECUTE FUNCTION revops.audit();
+    CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF query, label, options, every, scheduled_by ON revops.model_schedule FOR EACH ROW EXECUTE FUNCTION revops.audit();
 END $$;

@@ -6,6 +6,66 @@ CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) W
 DROP FUNCTION revops.write_source_rows(int, text[]);
 DROP FUNCTION revops.apply_source_keys(int, text[]);
 
+CREATE OR REPLACE FUNCTION revops.take_events(documents jsonb[], OUT accepted bigint, OUT duplicates bigint, OUT rejected bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' AS $$
+#variable_conflict use_column
+DECLARE
+    half        int := cardinality(documents) / 2;
+    good        bigint;
+    visitors    text[];
+    persons     text[];
+    other       record;
+    state       text;
+    message     text;
+BEGIN
+    BEGIN
+        WITH read AS MATERIALIZED (
+            SELECT * FROM revops.read_events(documents)
+        ), written AS (
+            INSERT INTO revops.event (event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
+            SELECT coalesce(revops.message_uuid(r.event_id), revops.uuid_v7()),
+                   CASE WHEN r.occurred_at IS NULL THEN revops.now()
+                        WHEN r.occurred_at ~ '^\s*\d{12,}' THEN 'epoch'::timestamptz + trunc(r.occurred_at::numeric)::bigint * '1 ms'::interval
+                        WHEN r.occurred_at ~ '^\s*\d{9,11}(\.\d*)?\s*$' THEN to_timestamp(r.occurred_at::float8)
+                        ELSE r.occurred_at::timestamptz END,
+                   r.person, r.account, r.opportunity, r.rep, r.side, r.channel, r.kind, r.object, r.dwell::interval, r.body, r.properties
+            FROM read r WHERE r.reason IS NULL
+            ON CONFLICT DO NOTHING
+            RETURNING 1
+        ), kept AS (
+            INSERT INTO revops.rejected_event (document, reason)
+            SELECT CASE WHEN pg_column_size(r.document) > 1048576 THEN to_jsonb(left(r.document::text, 10000)) ELSE r.document END, r.reason
+            FROM read r WHERE r.reason IS NOT NULL
+        )
+        SELECT (SELECT count(*) FROM written), count(*) FILTER (WHERE r.reason IS NULL), count(*) FILTER (WHERE r.reason IS NOT NULL),
+               array_agg(r.visitor ORDER BY r.n) FILTER (WHERE r.reason IS NULL AND r.visitor <> r.known),
+               array_agg(r.known ORDER BY r.n) FILTER (WHERE r.reason IS NULL AND r.visitor <> r.known)
+        INTO accepted, good, rejected, visitors, persons
+        FROM read r;
+        duplicates := good - accepted;
+        FOR i IN 1 .. coalesce(cardinality(visitors), 0) LOOP
+            PERFORM revops.identify(visitors[i], persons[i]);
+        END LOOP;
+        RETURN;
+    -- (a privilege: to identify a person whom the rep does not see)
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR insufficient_privilege THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+    END;
+
+    IF half = 0 THEN
+        INSERT INTO revops.rejected_event (document, reason) VALUES (documents[1], message);
+        accepted := 0;
+        duplicates := 0;
+        rejected := 1;
+        RETURN;
+    END IF;
+    SELECT * INTO accepted, duplicates, rejected FROM revops.take_events(documents[:half]);
+    SELECT * INTO other FROM revops.take_events(documents[half + 1:]);
+    accepted := accepted + other.accepted;
+    duplicates := duplicates + other.duplicates;
+    rejected := rejected + other.rejected;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.person_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -996,6 +1056,46 @@ BEGIN
     RETURN n;
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.cover_moments(moments uuid[]) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+DECLARE
+    oldest  CONSTANT timestamptz := revops.now() - coalesce(nullif(current_setting('revops.task_max_age', true), ''), '24 hours')::interval;
+    m       record;
+    taker   text;
+    given   jsonb := '{}';    -- cards that this call gives to each
+    n       int := 0;
+BEGIN
+    FOR m IN
+        SELECT x.moment_id, x.subject, a.account, w.owner, w.gone, w.capacity, w.cards, x.playbook IS NOT NULL AS card
+        FROM unnest(cover_moments.moments) AS u (moment_id)
+        CROSS JOIN LATERAL (SELECT * FROM revops.moment y WHERE y.moment_id = u.moment_id OFFSET 0) x
+        LEFT JOIN revops.person p ON p.person = coalesce(x.person, CASE WHEN x.subject_kind = 'person' THEN x.subject END)
+        LEFT JOIN revops.opportunity o ON o.opportunity = coalesce(x.opportunity, CASE WHEN x.subject_kind = 'opportunity' THEN x.subject END)
+        LEFT JOIN revops.account a ON a.account = coalesce(x.account, CASE WHEN x.subject_kind = 'account' THEN x.subject END, o.account, p.account)
+        CROSS JOIN LATERAL (
+            SELECT r.rep AS owner, NOT revops.is_present(r.rep) AS gone, r.capacity,
+                   CASE WHEN r.capacity IS NOT NULL THEN (SELECT count(*) FROM revops.task t WHERE t.owner = r.rep AND t.status IN ('open', 'claimed')) END AS cards
+            FROM revops.rep r WHERE r.rep IN (o.owner, a.owner) ORDER BY coalesce(r.rep = o.owner, false) DESC LIMIT 1
+        ) w
+        WHERE x.retracted_at IS NULL AND x.occurred_at >= oldest AND x.owner IS NULL AND x.subject_kind <> 'rep' AND (w.gone OR w.capacity IS NOT NULL)
+        ORDER BY x.occurred_at, x.moment_id
+    LOOP
+        taker := NULL;
+        IF m.gone OR m.cards + coalesce((given ->> m.owner)::int, 0) >= m.capacity THEN
+            taker := revops.stand_in(m.owner, m.account, given);
+        END IF;
+        IF taker IS NOT NULL THEN
+            UPDATE revops.moment x SET owner = taker WHERE x.subject = m.subject AND x.moment_id = m.moment_id;
+            n := n + 1;
+        END IF;
+        IF m.card THEN
+            given := jsonb_set(given, ARRAY[coalesce(taker, m.owner)], to_jsonb(coalesce((given ->> coalesce(taker, m.owner))::int, 0) + 1));
+        END IF;
+    END LOOP;
+    RETURN n;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.activate_substitution(plan jsonb, until timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -1638,3 +1738,9 @@ UPDATE revops.rule_template SET definition = $${"title": "The quote went to a co
    "within": "14 days"},
  "cooldown": "7 days", "strength": 0.9,
  "intent": {"intent": "price", "weight": 8}}$$ WHERE template = 'quote_forwarded';
+
+CREATE TRIGGER audit AFTER UPDATE OR DELETE ON revops.account_need FOR EACH ROW EXECUTE FUNCTION revops.audit();
+CREATE TRIGGER audit_insert AFTER INSERT ON revops.account_need REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION revops.audit();
+CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.account_need FOR EACH STATEMENT EXECUTE FUNCTION revops.audit();
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF query, label, options, every, scheduled_by ON revops.model_schedule FOR EACH ROW EXECUTE FUNCTION revops.audit();

@@ -56,7 +56,7 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT r.rep AS owner, NOT revops.is_present(r.rep) AS gone, r.capacity,
                    CASE WHEN r.capacity IS NOT NULL THEN (SELECT count(*) FROM revops.task t WHERE t.owner = r.rep AND t.status IN ('open', 'claimed')) END AS cards
-            FROM revops.rep r WHERE r.rep = coalesce(o.owner, a.owner) OFFSET 0
+            FROM revops.rep r WHERE r.rep IN (o.owner, a.owner) ORDER BY coalesce(r.rep = o.owner, false) DESC LIMIT 1
         ) w
         WHERE x.retracted_at IS NULL AND x.occurred_at >= oldest AND x.owner IS NULL AND x.subject_kind <> 'rep' AND (w.gone OR w.capacity IS NOT NULL)
         ORDER BY x.occurred_at, x.moment_id

@@ -570,7 +570,8 @@ BEGIN
             PERFORM revops.identify(visitors[i], persons[i]);
         END LOOP;
         RETURN;
-    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+    -- (a privilege: to identify a person whom the rep does not see)
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR insufficient_privilege THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
     END;
 
