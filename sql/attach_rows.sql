@@ -85,6 +85,28 @@ SELECT revops.set_field('rep', 'rows-r1', 'login', 'me');
 SELECT revops.set_field('account', 'rows.one', 'properties', '{}');
 SELECT revops.detach('reps', 'rep') IS NOT NULL AS detached;
 
+-- what the rows of a table kept out comes in when that is detached
+CREATE TABLE first (id int PRIMARY KEY, name text);
+CREATE TABLE second (id int PRIMARY KEY, name text);
+INSERT INTO first VALUES (1, 'First');
+INSERT INTO second VALUES (1, 'Second');
+SELECT revops.attach('first', 'account', '{"account": "''rows-f'' || id", "name": "name"}') > 0 AS attached;
+SELECT revops.attach('second', 'account', '{"account": "''rows-f'' || id", "name": "name"}') > 0 AS attached;
+SELECT revops.process() >= 0 AS some;
+SELECT sqlstate, error FROM revops.attachment_error;
+SELECT revops.detach('first', 'account') IS NOT NULL AS detached;
+SELECT revops.process() >= 0 AS some;
+SELECT name FROM revops.account WHERE account = 'rows-f1';
+SELECT count(*) AS errors FROM revops.attachment_error;
+SELECT revops.attach('first', 'account', '{"account": "''rows-f'' || id", "name": "name"}') > 0 AS attached;
+SELECT revops.process() >= 0 AS some;
+SELECT count(*) AS errors FROM revops.attachment_error;
+DROP TABLE second;
+SELECT revops.process() >= 0 AS some;
+SELECT name FROM revops.account WHERE account = 'rows-f1';
+SELECT count(*) AS errors FROM revops.attachment_error;
+SELECT revops.detach('first', 'account') IS NOT NULL AS detached;
+
 SET client_min_messages = warning;
 DROP SCHEMA rows CASCADE;
 DROP EXTENSION ltree;

@@ -1456,6 +1456,64 @@ BEGIN
     END;
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.detach(source regclass, kind text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    number  int := revops.attachment_number(source, kind);
+    rel     regclass;
+BEGIN
+    -- the table first, as its writers and attach() do
+    FOR rel IN SELECT source UNION SELECT t.relid FROM pg_partition_tree(source) t LOOP
+        PERFORM revops.strip_attachment(number, kind, rel);
+    END LOOP;
+    -- rows of others that its rows kept out may come in now
+    INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+    SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
+    FROM revops.attached_row l
+    JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> number
+    JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
+    WHERE l.attachment = number GROUP BY e.attachment;
+    DELETE FROM revops.attached x WHERE x.attachment = number;
+    DELETE FROM revops.attachment_change x WHERE x.attachment = number;
+    DELETE FROM revops.attachment_error x WHERE x.attachment = number;
+    DELETE FROM revops.attached_row x WHERE x.attachment = number;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.attachment_drop() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gone    int[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM revops.attached) THEN
+        RETURN;
+    END IF;
+    WITH dropped AS (
+        DELETE FROM revops.attached x
+        WHERE x.source::oid IN (SELECT d.objid FROM pg_event_trigger_dropped_objects() d WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0)
+        RETURNING x.attachment)
+    SELECT array_agg(attachment) INTO gone FROM dropped;
+    IF gone IS NOT NULL THEN
+        -- rows of others that theirs kept out may come in now
+        INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+        SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
+        FROM revops.attached_row l
+        JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> ALL (gone)
+        JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
+        WHERE l.attachment = ANY (gone) GROUP BY e.attachment;
+        DELETE FROM revops.attachment_change x WHERE x.attachment = ANY (gone);
+        DELETE FROM revops.attachment_error x WHERE x.attachment = ANY (gone);
+        DELETE FROM revops.attached_row x WHERE x.attachment = ANY (gone);
+    END IF;
+    -- a partition took its rows along
+    IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.object_type = 'trigger' AND d.object_identity LIKE 'revops\_%\_truncate on %') THEN
+        INSERT INTO revops.attachment_change (attachment, scope, n)
+        SELECT x.attachment, 'known', 0 FROM revops.attached x JOIN pg_class c ON c.oid = x.source WHERE c.relkind = 'p';
+    END IF;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'pg_revops could not forget an attached table that was dropped: %', SQLERRM;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.calibrate_model(model text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable

@@ -512,6 +512,13 @@ BEGIN
     FOR rel IN SELECT source UNION SELECT t.relid FROM pg_partition_tree(source) t LOOP
         PERFORM revops.strip_attachment(number, kind, rel);
     END LOOP;
+    -- rows of others that its rows kept out may come in now
+    INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+    SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
+    FROM revops.attached_row l
+    JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> number
+    JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
+    WHERE l.attachment = number GROUP BY e.attachment;
     DELETE FROM revops.attached x WHERE x.attachment = number;
     DELETE FROM revops.attachment_change x WHERE x.attachment = number;
     DELETE FROM revops.attachment_error x WHERE x.attachment = number;
@@ -731,6 +738,13 @@ BEGIN
         RETURNING x.attachment)
     SELECT array_agg(attachment) INTO gone FROM dropped;
     IF gone IS NOT NULL THEN
+        -- rows of others that theirs kept out may come in now
+        INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+        SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
+        FROM revops.attached_row l
+        JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> ALL (gone)
+        JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
+        WHERE l.attachment = ANY (gone) GROUP BY e.attachment;
         DELETE FROM revops.attachment_change x WHERE x.attachment = ANY (gone);
         DELETE FROM revops.attachment_error x WHERE x.attachment = ANY (gone);
         DELETE FROM revops.attached_row x WHERE x.attachment = ANY (gone);
