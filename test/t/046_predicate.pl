@@ -145,7 +145,7 @@ is(sql("SELECT field('properties.n', $e)"), 'number 0 1.5 property', 'a number')
 is(sql("SELECT field('properties.t', $e)"), 'text ' . $hash->('/o') . ' 0 property', 'a text has the hash of its bytes');
 is(sql("SELECT field('properties.b', $e)"), 'boolean 0 1 property', 'true');
 is(sql("SELECT field('properties.f', $e)"), 'boolean 0 0 property', 'false');
-is(sql("SELECT field('properties.huge', $e)"), 'number 0 Infinity property', 'a number beyond all');
+is(sql("SELECT field('properties.huge', $e)"), 'number ' . sql('SELECT hash_numeric_extended(1e400, 0)') . ' Infinity property', 'a number beyond all has a hash of its digits');
 is(sql("SELECT field('properties.$_', $e)"), 'none 0 0 property', "properties.$_ has no value to compare") for qw(none list a missing a.d n.x);
 is(sql("SELECT field('properties.a.b', $e)"), 'text ' . $hash->('x') . ' 0 property', 'a path');
 is(sql("SELECT field('properties.a.c', $e)"), 'text ' . $hash->('y') . ' 0 property', 'a key with a dot');
