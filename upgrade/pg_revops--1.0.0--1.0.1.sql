@@ -1456,6 +1456,24 @@ BEGIN
     END;
 END $$;
 
+CREATE FUNCTION revops.forget_attachments(numbers int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- rows of others that theirs kept out may come in now
+    INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+    SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
+    FROM revops.attached_row l
+    JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> ALL (numbers)
+    JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
+    WHERE l.attachment = ANY (numbers) GROUP BY e.attachment;
+    DELETE FROM revops.attached x WHERE x.attachment = ANY (numbers);
+    DELETE FROM revops.attachment_change x WHERE x.attachment = ANY (numbers);
+    DELETE FROM revops.attachment_error x WHERE x.attachment = ANY (numbers);
+    DELETE FROM revops.attached_row x WHERE x.attachment = ANY (numbers);
+END $$;
+REVOKE ALL ON FUNCTION revops.forget_attachments(int[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION revops.forget_attachments(int[]) TO revops_admin;
+
 CREATE OR REPLACE FUNCTION revops.detach(source regclass, kind text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -1467,17 +1485,7 @@ BEGIN
     FOR rel IN SELECT source UNION SELECT t.relid FROM pg_partition_tree(source) t LOOP
         PERFORM revops.strip_attachment(number, kind, rel);
     END LOOP;
-    -- rows of others that its rows kept out may come in now
-    INSERT INTO revops.attachment_change (attachment, scope, keys, n)
-    SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
-    FROM revops.attached_row l
-    JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> number
-    JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
-    WHERE l.attachment = number GROUP BY e.attachment;
-    DELETE FROM revops.attached x WHERE x.attachment = number;
-    DELETE FROM revops.attachment_change x WHERE x.attachment = number;
-    DELETE FROM revops.attachment_error x WHERE x.attachment = number;
-    DELETE FROM revops.attached_row x WHERE x.attachment = number;
+    PERFORM revops.forget_attachments(ARRAY[number]);
 END $$;
 
 CREATE OR REPLACE FUNCTION revops.attachment_drop() RETURNS event_trigger
@@ -1494,16 +1502,7 @@ BEGIN
         RETURNING x.attachment)
     SELECT array_agg(attachment) INTO gone FROM dropped;
     IF gone IS NOT NULL THEN
-        -- rows of others that theirs kept out may come in now
-        INSERT INTO revops.attachment_change (attachment, scope, keys, n)
-        SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
-        FROM revops.attached_row l
-        JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> ALL (gone)
-        JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
-        WHERE l.attachment = ANY (gone) GROUP BY e.attachment;
-        DELETE FROM revops.attachment_change x WHERE x.attachment = ANY (gone);
-        DELETE FROM revops.attachment_error x WHERE x.attachment = ANY (gone);
-        DELETE FROM revops.attached_row x WHERE x.attachment = ANY (gone);
+        PERFORM revops.forget_attachments(gone);
     END IF;
     -- a partition took its rows along
     IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.object_type = 'trigger' AND d.object_identity LIKE 'revops\_%\_truncate on %') THEN
@@ -1779,6 +1778,8 @@ COMMENT ON FUNCTION revops.write_source_rows(int, text[], boolean) IS
 'Brings the accounts, people, reps or opportunities of these rows of an attached table to what the rows say now; returns how many changed';
 
 COMMENT ON FUNCTION revops.apply_source_keys(int, text[], boolean) IS 'Applies rows of an attached table, and keeps those that fail in revops.attachment_error; returns how many of ours changed';
+
+COMMENT ON FUNCTION revops.forget_attachments(int[]) IS 'Ends attachments whose triggers are gone: forgets their rows, and lets in what these kept out of others';
 
 UPDATE revops.rule_template SET definition = $${"title": "Comes back to the prices",
  "sequence": {

@@ -1,4 +1,4 @@
--- assign: what is known of people: skills, languages, hours, absences, room for customers, and what each may do
+-- assign: what is known of people: skills, languages, hours, room for customers, and what each may do
 
 CREATE TABLE revops.skill (
     skill       text COLLATE "C" PRIMARY KEY CHECK (skill <> '' AND octet_length(skill) <= 200),

@@ -501,6 +501,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION revops.attachment_number(regclass, text) IS 'The number of an attachment; an error where there is none';
 
+CREATE FUNCTION revops.forget_attachments(numbers int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- rows of others that theirs kept out may come in now
+    INSERT INTO revops.attachment_change (attachment, scope, keys, n)
+    SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
+    FROM revops.attached_row l
+    JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> ALL (numbers)
+    JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
+    WHERE l.attachment = ANY (numbers) GROUP BY e.attachment;
+    DELETE FROM revops.attached x WHERE x.attachment = ANY (numbers);
+    DELETE FROM revops.attachment_change x WHERE x.attachment = ANY (numbers);
+    DELETE FROM revops.attachment_error x WHERE x.attachment = ANY (numbers);
+    DELETE FROM revops.attached_row x WHERE x.attachment = ANY (numbers);
+END $$;
+COMMENT ON FUNCTION revops.forget_attachments(int[]) IS 'Ends attachments whose triggers are gone: forgets their rows, and lets in what these kept out of others';
+
 CREATE FUNCTION revops.detach(source regclass, kind text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -512,17 +529,7 @@ BEGIN
     FOR rel IN SELECT source UNION SELECT t.relid FROM pg_partition_tree(source) t LOOP
         PERFORM revops.strip_attachment(number, kind, rel);
     END LOOP;
-    -- rows of others that its rows kept out may come in now
-    INSERT INTO revops.attachment_change (attachment, scope, keys, n)
-    SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
-    FROM revops.attached_row l
-    JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> number
-    JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
-    WHERE l.attachment = number GROUP BY e.attachment;
-    DELETE FROM revops.attached x WHERE x.attachment = number;
-    DELETE FROM revops.attachment_change x WHERE x.attachment = number;
-    DELETE FROM revops.attachment_error x WHERE x.attachment = number;
-    DELETE FROM revops.attached_row x WHERE x.attachment = number;
+    PERFORM revops.forget_attachments(ARRAY[number]);
 END $$;
 COMMENT ON FUNCTION revops.detach(regclass, text) IS 'Detaches a table: its changes are no longer taken over. What was taken over stays, and so do its events';
 
@@ -738,16 +745,7 @@ BEGIN
         RETURNING x.attachment)
     SELECT array_agg(attachment) INTO gone FROM dropped;
     IF gone IS NOT NULL THEN
-        -- rows of others that theirs kept out may come in now
-        INSERT INTO revops.attachment_change (attachment, scope, keys, n)
-        SELECT e.attachment, 'keys', array_agg(e.source_key), count(*)
-        FROM revops.attached_row l
-        JOIN revops.attachment_error e ON e.subject = l.subject AND e.attachment <> ALL (gone)
-        JOIN revops.attached o ON o.attachment = e.attachment AND o.kind = l.kind
-        WHERE l.attachment = ANY (gone) GROUP BY e.attachment;
-        DELETE FROM revops.attachment_change x WHERE x.attachment = ANY (gone);
-        DELETE FROM revops.attachment_error x WHERE x.attachment = ANY (gone);
-        DELETE FROM revops.attached_row x WHERE x.attachment = ANY (gone);
+        PERFORM revops.forget_attachments(gone);
     END IF;
     -- a partition took its rows along
     IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.object_type = 'trigger' AND d.object_identity LIKE 'revops\_%\_truncate on %') THEN

@@ -26,11 +26,11 @@ TextOrNull(Str s, bool *isnull)
 static bool
 IsEventsFault(const ErrorData *e)
 {
-	static const char *const system[] = {"08", "25", "40", "53", "57", "58", "F0", "HV"};
+	static const char *const others[] = {"08", "25", "40", "53", "57", "58", "F0", "HV"};
 	const char *state = unpack_sql_state(e->sqlerrcode);
 
-	for (int i = 0; i < lengthof(system); i++)
-		if (strncmp(state, system[i], 2) == 0)
+	for (int i = 0; i < lengthof(others); i++)
+		if (strncmp(state, others[i], 2) == 0)
 			return false;
 	return e->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && e->sqlerrcode != ERRCODE_OBJECT_IN_USE;
 }

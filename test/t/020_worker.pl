@@ -118,5 +118,23 @@ event('joe');
 wait_for(scored('joe'), 'and after an immediate shutdown');
 is(sql("SELECT count(*) FROM revops.intent_score WHERE intent = 'interest' AND score > 1.0001"), '0', 'nothing was counted twice');
 
+# the lanes are counted anew while the worker is in a pass: that ends first, and neither waits for the other for ever
+sql("SELECT revops.put_rule('held', '{\"when\": {\"kind\": \"hold\"}}')");
+sql('CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN new; END $$;
+	CREATE TRIGGER hold BEFORE INSERT ON revops.moment FOR EACH ROW EXECUTE FUNCTION hold()');
+my $gate = $node->background_psql('postgres');
+$gate->query_safe('BEGIN; SELECT pg_advisory_xact_lock(4711)');
+sql("SELECT revops.track('hold', person => 'kim')");
+wait_for("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", 'the worker is in a pass');
+my ($lanes, $failed) = ('', '');
+my $set = IPC::Run::start(['psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT revops.set_lanes(2)'], '<', \undef, '>', \$lanes, '2>', \$failed);
+wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE query = 'SELECT revops.set_lanes(2)' AND wait_event_type = 'Lock'", 'set_lanes() waits for it');
+$gate->query_safe('COMMIT');
+$gate->quit;
+$set->finish;
+is("$lanes$failed", "1\n", 'and has its way');
+wait_for("SELECT count(*) = 1 FROM revops.moment WHERE rule = 'held'", 'the pass too');
+unlike(slurp_file($node->logfile), qr/deadlock detected/, 'without a deadlock');
+
 $node->stop;
 done_testing();
