@@ -6,6 +6,121 @@ CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) W
 DROP FUNCTION revops.write_source_rows(int, text[]);
 DROP FUNCTION revops.apply_source_keys(int, text[]);
 
+CREATE OR REPLACE FUNCTION revops.make_partition(at timestamptz) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET lock_timeout = '2s' AS $$
+DECLARE
+    unit    text;
+    low     timestamptz;
+    high    timestamptz;
+    made    text;
+    ready   boolean := true;
+    other   text;
+BEGIN
+    IF at IS NULL OR NOT isfinite(at) THEN
+        RAISE EXCEPTION 'a partition needs a point in time, not %', coalesce(at::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT p.partition::text INTO made FROM revops.event_partitions() p WHERE p.since <= at AND at < p.until;
+    IF FOUND THEN
+        RETURN split_part(made, '.', 2);
+    END IF;
+
+    PERFORM revops.now();    -- loads the library, which defines the settings
+    unit := current_setting('revops.partition_interval');
+    PERFORM pg_advisory_xact_lock('revops.event'::regclass::oid::int, 1);
+    -- the interval may have been another one before: take what is free of this one
+    low := date_trunc(unit, at, 'UTC');
+    high := low + ('1 ' || unit)::interval;
+    SELECT min(p.partition::text) FILTER (WHERE p.since <= at AND at < p.until),
+           greatest(low, max(p.until) FILTER (WHERE p.until <= at)), least(high, min(p.since) FILTER (WHERE p.since > at))
+    INTO made, low, high FROM revops.event_partitions() p;
+    IF made IS NOT NULL THEN
+        RETURN split_part(made, '.', 2);
+    END IF;
+    made := to_char(low, '"event_"YYYYMMDD') || CASE WHEN low < '0001-01-01' THEN 'bc' ELSE '' END;
+    IF to_regclass('revops.' || made) IS NOT NULL THEN
+        RAISE EXCEPTION 'table revops.% is in the way of a partition of that name', made
+            USING ERRCODE = 'duplicate_table', HINT = 'It is not attached to revops.event. Attach, rename or drop it.';
+    END IF;
+
+    -- A plain table, attached when it is ready: PARTITION OF would lock the parent against readers.
+    EXECUTE format('CREATE TABLE revops.%I (LIKE revops.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)', made);
+    -- events are read through views: default privileges of the owner's open no back door
+    FOR other IN
+        SELECT DISTINCT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
+        FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = ('revops.' || made)::regclass AND x.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON revops.%I FROM %s', made, other);
+    END LOOP;
+    LOCK TABLE ONLY revops.event IN SHARE UPDATE EXCLUSIVE MODE;
+    LOCK TABLE revops.event_default IN ACCESS EXCLUSIVE MODE;    -- as ATTACH does
+    IF EXISTS (SELECT FROM revops.event_default d WHERE d.occurred_at >= low AND d.occurred_at < high) THEN
+        IF to_regprocedure('revops.stream_caught_up()') IS NOT NULL THEN
+            EXECUTE 'SELECT revops.stream_caught_up()' INTO ready;
+        END IF;
+        IF NOT ready THEN
+            RAISE EXCEPTION 'events between % and % are still to be processed', low, high
+                USING ERRCODE = 'object_in_use',
+                      DETAIL = 'They lie in revops.event_default, and the stream must take them before they are moved.',
+                      HINT = 'Run revops.process(), or wait for the worker, and try again.';
+        END IF;
+        -- before the trigger is there: rows move verbatim
+        EXECUTE format('WITH moved AS (DELETE FROM revops.event_default WHERE occurred_at >= $1 AND occurred_at < $2 RETURNING *)
+                        INSERT INTO revops.%I SELECT * FROM moved', made) USING low, high;
+    END IF;
+    PERFORM revops.equip_partition(('revops.' || made)::regclass);
+    EXECUTE format('ALTER TABLE revops.event ATTACH PARTITION revops.%I FOR VALUES FROM (%L) TO (%L)', made, low, high);
+    RETURN made;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.make_partitions(ahead interval DEFAULT '3 months', since timestamptz DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$
+DECLARE
+    most    CONSTANT int := 1000;    -- of one call, against a wild clock
+    moment  timestamptz := revops.now();
+    last    timestamptz := moment + ahead;
+    unit    text := current_setting('revops.partition_interval');
+    keep    interval := nullif(current_setting('revops.retention'), '')::interval;
+    stretch timestamptz;
+    covered tstzmultirange;
+    free    tstzrange;
+    ready   boolean := true;
+    known   int;
+BEGIN
+    IF ahead IS NULL OR ahead < '0'::interval OR since > last OR NOT isfinite(coalesce(since, moment)) THEN
+        RAISE EXCEPTION 'partitions are made from % until %, which is no span of time', coalesce(since, moment), last
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give ahead as an interval of 0 or more, and since as an earlier time.';
+    END IF;
+    SELECT count(*), coalesce(range_agg(tstzrange(p.since, p.until)), '{}') INTO known, covered FROM revops.event_partitions() p;
+    IF to_regprocedure('revops.stream_caught_up()') IS NOT NULL THEN
+        EXECUTE 'SELECT revops.stream_caught_up()' INTO ready;
+    END IF;
+    FOR stretch IN
+        -- newest first
+        SELECT s.at FROM generate_series(date_trunc(unit, coalesce(since, moment), 'UTC'), last, ('1 ' || unit)::interval) AS s(at)
+        UNION
+        SELECT date_trunc(unit, d.occurred_at, 'UTC') FROM revops.event_default d
+        WHERE ready AND d.occurred_at <= last AND (keep IS NULL OR d.occurred_at >= moment - keep)
+        ORDER BY 1 DESC LIMIT most
+    LOOP
+        BEGIN
+            -- partitions of another interval may cover some of it
+            FOR free IN SELECT unnest(tstzmultirange(tstzrange(stretch, stretch + ('1 ' || unit)::interval)) - covered) LOOP
+                PERFORM revops.make_partition(lower(free));
+            END LOOP;
+        EXCEPTION
+            WHEN object_in_use THEN
+                NULL;    -- once the stream has taken them
+            WHEN lock_not_available THEN
+                RAISE WARNING 'no partition was made for %: revops.event is in use', lower(free)
+                    USING HINT = 'It will be at the next run. Long transactions that write events delay it.';
+                EXIT;    -- each try makes writers wait
+        END;
+    END LOOP;
+    RETURN (SELECT count(*) FROM revops.event_partitions()) - known;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.take_events(documents jsonb[], OUT accepted bigint, OUT duplicates bigint, OUT rejected bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' AS $$
 #variable_conflict use_column

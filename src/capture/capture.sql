@@ -245,16 +245,15 @@ BEGIN
     PERFORM revops.now();    -- loads the library, which defines the settings
     unit := current_setting('revops.partition_interval');
     PERFORM pg_advisory_xact_lock('revops.event'::regclass::oid::int, 1);
-    SELECT p.partition::text INTO made FROM revops.event_partitions() p WHERE p.since <= at AND at < p.until;
-    IF FOUND THEN
-        RETURN split_part(made, '.', 2);
-    END IF;
-
     -- the interval may have been another one before: take what is free of this one
     low := date_trunc(unit, at, 'UTC');
     high := low + ('1 ' || unit)::interval;
-    SELECT greatest(low, max(p.until) FILTER (WHERE p.until <= at)), least(high, min(p.since) FILTER (WHERE p.since > at))
-    INTO low, high FROM revops.event_partitions() p;
+    SELECT min(p.partition::text) FILTER (WHERE p.since <= at AND at < p.until),
+           greatest(low, max(p.until) FILTER (WHERE p.until <= at)), least(high, min(p.since) FILTER (WHERE p.since > at))
+    INTO made, low, high FROM revops.event_partitions() p;
+    IF made IS NOT NULL THEN
+        RETURN split_part(made, '.', 2);
+    END IF;
     made := to_char(low, '"event_"YYYYMMDD') || CASE WHEN low < '0001-01-01' THEN 'bc' ELSE '' END;
     IF to_regclass('revops.' || made) IS NOT NULL THEN
         RAISE EXCEPTION 'table revops.% is in the way of a partition of that name', made
@@ -302,8 +301,8 @@ DECLARE
     unit    text := current_setting('revops.partition_interval');
     keep    interval := nullif(current_setting('revops.retention'), '')::interval;
     stretch timestamptz;
-    at      timestamptz;
-    until   timestamptz;
+    covered tstzmultirange;
+    free    tstzrange;
     ready   boolean := true;
     known   int;
 BEGIN
@@ -311,7 +310,7 @@ BEGIN
         RAISE EXCEPTION 'partitions are made from % until %, which is no span of time', coalesce(since, moment), last
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give ahead as an interval of 0 or more, and since as an earlier time.';
     END IF;
-    SELECT count(*) INTO known FROM revops.event_partitions();
+    SELECT count(*), coalesce(range_agg(tstzrange(p.since, p.until)), '{}') INTO known, covered FROM revops.event_partitions() p;
     IF to_regprocedure('revops.stream_caught_up()') IS NOT NULL THEN
         EXECUTE 'SELECT revops.stream_caught_up()' INTO ready;
     END IF;
@@ -323,22 +322,16 @@ BEGIN
         WHERE ready AND d.occurred_at <= last AND (keep IS NULL OR d.occurred_at >= moment - keep)
         ORDER BY 1 DESC LIMIT most
     LOOP
-        at := stretch;
         BEGIN
             -- partitions of another interval may cover some of it
-            WHILE at < stretch + ('1 ' || unit)::interval LOOP
-                SELECT p.until INTO until FROM revops.event_partitions() p WHERE p.since <= at AND at < p.until;
-                IF FOUND THEN
-                    at := until;
-                ELSE
-                    PERFORM revops.make_partition(at);
-                END IF;
+            FOR free IN SELECT unnest(tstzmultirange(tstzrange(stretch, stretch + ('1 ' || unit)::interval)) - covered) LOOP
+                PERFORM revops.make_partition(lower(free));
             END LOOP;
         EXCEPTION
             WHEN object_in_use THEN
                 NULL;    -- once the stream has taken them
             WHEN lock_not_available THEN
-                RAISE WARNING 'no partition was made for %: revops.event is in use', at
+                RAISE WARNING 'no partition was made for %: revops.event is in use', lower(free)
                     USING HINT = 'It will be at the next run. Long transactions that write events delay it.';
                 EXIT;    -- each try makes writers wait
         END;
