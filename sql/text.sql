@@ -29,6 +29,20 @@ SELECT revops.publish_intents();
 -- the same again is the same publication
 SELECT revops.publish_intents();
 
+-- what was published under a savepoint that is rolled back is not taken for the next of its number
+BEGIN;
+SAVEPOINT s;
+SELECT revops.put_intent('demo', '{"topic": "need", "patterns": [{"include": "demo"}]}');
+SELECT revops.publish_intents();
+SELECT found('a demo, a trial');
+ROLLBACK TO s;
+SELECT found('a demo, a trial');
+SELECT revops.put_intent('demo', '{"topic": "need", "patterns": [{"include": "trial"}]}');
+SELECT revops.publish_intents();
+SELECT found('a demo, a trial');
+ROLLBACK;
+SELECT found('a demo, a trial');
+
 -- case, full and half width, traditional and simplified, white space; positions are those of the original
 SELECT found('你们的報價實在太貴了');
 SELECT found('It is ＴＯＯ Expensive');

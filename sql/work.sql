@@ -251,6 +251,16 @@ SELECT revops.retry_failed();
 SELECT revops.set_lanes(1);
 SELECT count(*) FROM revops.moment WHERE rule = 'r' AND subject LIKE 'x%';
 
+-- a card that was opened long ago counts when it is answered
+SELECT revops.track('ask', person => 'P2') IS NOT NULL AS t;
+SELECT revops.process();
+SET revops.as_of = '2426-09-08 10:00Z';
+SELECT revops.refresh_collaboration() AS counted;
+UPDATE revops.task SET claimed_by = 'wb' WHERE rule = 'c' AND status = 'open';
+SELECT revops.respond(task_id) FROM revops.task WHERE rule = 'c' AND status = 'open';
+SELECT revops.refresh_collaboration() AS counted;
+SELECT account, rep FROM revops.service WHERE rep = 'wb' ORDER BY 1;
+
 SET client_min_messages = warning;
 SELECT pg_temp.clear();
 INSERT INTO revops.collaboration_state DEFAULT VALUES ON CONFLICT DO NOTHING;

@@ -2,6 +2,7 @@
 
 CREATE INDEX event_intent_account ON revops.event_intent (account, occurred_at) WHERE account IS NOT NULL;
 CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) WHERE account IS NULL;
+CREATE INDEX task_answered_at_idx ON revops.task (answered_at) WHERE answered_at IS NOT NULL;
 
 DROP FUNCTION revops.write_source_rows(int, text[]);
 DROP FUNCTION revops.apply_source_keys(int, text[]);
@@ -933,7 +934,7 @@ BEGIN
         -- cards that were answered without an event
         SELECT t.account, t.answered_at, t.answered_by
         FROM revops.task t
-        WHERE t.answered_at >= oldest AND t.answered_at <= revops.now() AND t.opened_at >= state.tasks_since AND t.status <> 'cancelled'
+        WHERE t.answered_at >= greatest(oldest, state.tasks_since) AND t.answered_at <= revops.now() AND t.status <> 'cancelled'
     ) w
     WHERE w.account IS NOT NULL AND w.rep IS NOT NULL;
 

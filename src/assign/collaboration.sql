@@ -112,7 +112,7 @@ BEGIN
         -- cards that were answered without an event
         SELECT t.account, t.answered_at, t.answered_by
         FROM revops.task t
-        WHERE t.answered_at >= oldest AND t.answered_at <= revops.now() AND t.opened_at >= state.tasks_since AND t.status <> 'cancelled'
+        WHERE t.answered_at >= greatest(oldest, state.tasks_since) AND t.answered_at <= revops.now() AND t.status <> 'cancelled'
     ) w
     WHERE w.account IS NOT NULL AND w.rep IS NOT NULL;
 

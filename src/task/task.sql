@@ -88,6 +88,7 @@ CREATE TABLE revops.task (
 );
 CREATE INDEX task_id_idx ON revops.task (task_id);
 CREATE INDEX task_opened_at_idx ON revops.task (opened_at);
+CREATE INDEX task_answered_at_idx ON revops.task (answered_at) WHERE answered_at IS NOT NULL;
 CREATE INDEX task_owner_idx ON revops.task (owner, due_at) WHERE status IN ('open', 'claimed');
 CREATE INDEX task_unowned_idx ON revops.task (unit, due_at) WHERE status = 'open' AND owner IS NULL;
 -- what an answer at some time can touch: cards not answered yet, or answered later than that

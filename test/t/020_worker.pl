@@ -59,6 +59,25 @@ is(sql($worker), '1', 'and returns when it runs');
 wait_for(scored('cyd'), 'it takes what has come meanwhile');
 is(sql('SELECT revops.start_worker()'), 't', 'once more: nothing changes');
 
+# time limits of the database do not end a pass; those of 17 end whole transactions, whoever's they are
+my @limits = ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', $node->pg_version >= 17 ? ('transaction_timeout') : ());
+{
+	local $ENV{PGOPTIONS} = join ' ', map { "-c $_=0" } @limits;
+	sql("ALTER DATABASE postgres SET $_ = '300ms'") for @limits;
+	sql('SELECT revops.stop_worker()');
+	sql(q{CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+		CREATE TRIGGER sleep AFTER INSERT ON revops.intent_state FOR EACH ROW WHEN (new.subject = 'slow') EXECUTE FUNCTION sleep()});
+	event('slow');
+	sql('SELECT revops.start_worker()');
+	wait_for(scored('slow'), 'a pass that takes longer than ' . join(', ', @limits) . ' is done');
+	is(sql("SELECT count(*) FROM revops.failed_event"), '0', 'and nothing is in quarantine for it');
+	is(sql("SELECT last_error FROM revops.worker_stats()"), '', 'nor was it tried twice');
+	sql('DROP TRIGGER sleep ON revops.intent_state; DROP FUNCTION sleep()');
+	sql("ALTER DATABASE postgres RESET $_") for @limits;
+	sql('SELECT revops.stop_worker()');
+	sql('SELECT revops.start_worker()');
+}
+
 # terminated by an operator
 my $first = sql($pid);
 sql("SELECT pg_terminate_backend($first)");
