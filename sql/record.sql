@@ -24,6 +24,12 @@ UPDATE revops.opportunity SET stage = NULL, stage_since = '2026-03-05' WHERE opp
 RESET revops.change_origin;
 SELECT opportunity, entered_at, stage, previous, origin, recorded_at FROM revops.stage_history WHERE opportunity IN ('record-3', 'record-4') ORDER BY 1, 2;
 SELECT opportunity, stage, stage_since FROM revops.opportunity WHERE opportunity IN ('record-3', 'record-4') ORDER BY 1;
+-- only the time is corrected: the history follows, and an entry of that time is the same one
+UPDATE revops.opportunity SET stage_since = '2026-03-03 12:00+00', amount = 6 WHERE opportunity = 'record-3';
+SELECT entered_at, stage, previous, origin FROM revops.stage_history WHERE opportunity = 'record-3' ORDER BY 1;
+INSERT INTO revops.stage_history (opportunity, entered_at, stage, origin) VALUES ('record-3', '2026-03-03', 'demo', 'backfill');
+UPDATE revops.opportunity SET stage_since = '2026-03-03' WHERE opportunity IN ('record-3', 'record-4');
+SELECT entered_at, stage, previous, origin FROM revops.stage_history WHERE opportunity = 'record-3' ORDER BY 1;
 -- a dump's script inserts: whoever else has its setting changes no stage in silence
 BEGIN;
 SET LOCAL check_function_bodies = off;

@@ -238,6 +238,19 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION revops.opportunity_since_corrected() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM revops.stage_history h WHERE (h.opportunity, h.entered_at, h.stage) = (NEW.opportunity, NEW.stage_since, NEW.stage)) THEN
+        DELETE FROM revops.stage_history h WHERE (h.opportunity, h.entered_at, h.stage) = (NEW.opportunity, OLD.stage_since, NEW.stage);
+    ELSE
+        UPDATE revops.stage_history h SET entered_at = NEW.stage_since WHERE (h.opportunity, h.entered_at, h.stage) = (NEW.opportunity, OLD.stage_since, NEW.stage);
+    END IF;
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION revops.opportunity_since_corrected() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION revops.opportunity_since_corrected() TO revops_admin;
+
 CREATE OR REPLACE FUNCTION revops.set_field(subject_kind revops.subject_kind, subject text, field text, value text, origin text DEFAULT 'person') RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -1885,6 +1898,8 @@ FROM (
 ) f
 LEFT JOIN revops.moment_value_weight w ON true;
 
+COMMENT ON FUNCTION revops.opportunity_since_corrected() IS 'Trigger of revops.opportunity: revops.stage_history follows where only the time of a stage is corrected';
+
 COMMENT ON FUNCTION revops.rep_sees_opportunities(text) IS 'The opportunities that a rep sees: of the accounts seen, or without an account, owned in the units seen and not denied with all or with their unit';
 
 COMMENT ON FUNCTION revops.hottest(revops.subject_kind, text, int) IS
@@ -1919,3 +1934,6 @@ CREATE TRIGGER audit_insert AFTER INSERT ON revops.account_need REFERENCING NEW 
 CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.account_need FOR EACH STATEMENT EXECUTE FUNCTION revops.audit();
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF query, label, options, every, scheduled_by ON revops.model_schedule FOR EACH ROW EXECUTE FUNCTION revops.audit();
+
+CREATE TRIGGER stage_since_corrected AFTER UPDATE OF stage_since ON revops.opportunity
+    FOR EACH ROW WHEN (OLD.stage = NEW.stage AND OLD.stage_since <> NEW.stage_since) EXECUTE FUNCTION revops.opportunity_since_corrected();

@@ -80,6 +80,20 @@ CREATE TRIGGER stage_history_insert AFTER INSERT ON revops.opportunity REFERENCI
 CREATE TRIGGER stage_history_update AFTER UPDATE ON revops.opportunity REFERENCING NEW TABLE AS fresh OLD TABLE AS former
     FOR EACH STATEMENT EXECUTE FUNCTION revops.opportunity_stage_changed();
 
+CREATE FUNCTION revops.opportunity_since_corrected() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM revops.stage_history h WHERE (h.opportunity, h.entered_at, h.stage) = (NEW.opportunity, NEW.stage_since, NEW.stage)) THEN
+        DELETE FROM revops.stage_history h WHERE (h.opportunity, h.entered_at, h.stage) = (NEW.opportunity, OLD.stage_since, NEW.stage);
+    ELSE
+        UPDATE revops.stage_history h SET entered_at = NEW.stage_since WHERE (h.opportunity, h.entered_at, h.stage) = (NEW.opportunity, OLD.stage_since, NEW.stage);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION revops.opportunity_since_corrected() IS 'Trigger of revops.opportunity: revops.stage_history follows where only the time of a stage is corrected';
+CREATE TRIGGER stage_since_corrected AFTER UPDATE OF stage_since ON revops.opportunity
+    FOR EACH ROW WHEN (OLD.stage = NEW.stage AND OLD.stage_since <> NEW.stage_since) EXECUTE FUNCTION revops.opportunity_since_corrected();
+
 CREATE FUNCTION revops.set_field(subject_kind revops.subject_kind, subject text, field text, value text, origin text DEFAULT 'person') RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
