@@ -1,5 +1,6 @@
 \echo Use "ALTER EXTENSION pg_revops UPDATE TO '1.0.1'" to load this file. \quit
 
+ALTER TABLE revops.stream_lane ADD COLUMN past_until bigint[] NOT NULL DEFAULT '{}';
 CREATE INDEX event_intent_account ON revops.event_intent (account, occurred_at) WHERE account IS NOT NULL;
 CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) WHERE account IS NULL;
 CREATE INDEX task_answered_at_idx ON revops.task (answered_at) WHERE answered_at IS NOT NULL;
@@ -1911,6 +1912,8 @@ COMMENT ON FUNCTION revops.write_source_rows(int, text[], boolean) IS
 COMMENT ON FUNCTION revops.apply_source_keys(int, text[], boolean) IS 'Applies rows of an attached table, and keeps those that fail in revops.attachment_error; returns how many of ours changed';
 
 COMMENT ON FUNCTION revops.forget_attachments(int[]) IS 'Ends attachments whose triggers are gone: forgets their rows, and lets in what these kept out of others';
+
+COMMENT ON COLUMN revops.stream_lane.past_until IS 'The last transaction id of each, should a restore come back to that cluster and database';
 
 UPDATE revops.rule_template SET definition = $${"title": "Comes back to the prices",
  "sequence": {

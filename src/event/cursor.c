@@ -90,7 +90,7 @@ Consumed *
 ConsumedLoad(int lane, SubjectKind kind, Str subject)
 {
 	static SqlPlan load = {
-		"SELECT lane, lanes, epoch, done::text, target::text, adopting, position_txid::text, position_id, past_epochs"
+		"SELECT lane, lanes, epoch, done::text, target::text, adopting, position_txid::text, position_id, past_epochs, past_until"
 		" FROM revops.stream_lane ORDER BY lane", 0
 	};
 	Consumed   *c = palloc0(sizeof(Consumed));
@@ -133,6 +133,13 @@ ConsumedLoad(int lane, SubjectKind kind, Str subject)
 			c->npast = ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
 			c->past = palloc((c->npast + 1) * sizeof(int32));
 			memcpy(c->past, ARR_DATA_PTR(a), c->npast * sizeof(int32));
+			c->past_until = palloc((c->npast + 1) * sizeof(uint64));
+			a = DatumGetArrayTypePCopy(SPI_getbinval(tup, desc, 10, &isnull));
+			if (ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a)) == c->npast)
+				memcpy(c->past_until, ARR_DATA_PTR(a), c->npast * sizeof(uint64));
+			else
+				for (int i = 0; i < c->npast; i++)
+					c->past_until[i] = PG_UINT64_MAX;
 		}
 	}
 	else

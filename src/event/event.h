@@ -110,6 +110,7 @@ typedef struct Consumed
 	pg_uuid_t	pos_id;
 	int			npast;
 	int32	   *past;
+	uint64	   *past_until;	/* the last transaction of each; PG_UINT64_MAX: unknown */
 	struct HTAB *failed;		/* event ids in quarantine, not taken; NULL: none */
 } Consumed;
 

@@ -14,7 +14,8 @@ CREATE TABLE revops.stream_lane (
     events        bigint NOT NULL DEFAULT 0,
     failed        bigint NOT NULL DEFAULT 0,
     passes        bigint NOT NULL DEFAULT 0,
-    last_pass_at  timestamptz
+    last_pass_at  timestamptz,
+    past_until    bigint[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE revops.stream_lane IS 'Where each lane of the stream stands; written by the stream alone, in the transaction of its results';
 COMMENT ON COLUMN revops.stream_lane.epoch IS 'The cluster and database whose transaction ids the cursor means';
@@ -22,6 +23,7 @@ COMMENT ON COLUMN revops.stream_lane.done IS 'All events that this snapshot sees
 COMMENT ON COLUMN revops.stream_lane.target IS 'The open batch: what this snapshot sees and done does not; NULL where none is open';
 COMMENT ON COLUMN revops.stream_lane.position_txid IS 'Of the open batch, what is not after (position_txid, position_id) is taken';
 COMMENT ON COLUMN revops.stream_lane.past_epochs IS 'Epochs of which everything is taken';
+COMMENT ON COLUMN revops.stream_lane.past_until IS 'The last transaction id of each, should a restore come back to that cluster and database';
 COMMENT ON COLUMN revops.stream_lane.frontier IS 'The latest time at which an event that was taken occurred';
 SELECT pg_catalog.pg_extension_config_dump('revops.stream_lane', '');
 

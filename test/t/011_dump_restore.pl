@@ -66,6 +66,34 @@ for my $preload (0, 1)
 	$new->stop;
 }
 
+# to another cluster and back again: what was taken there is not taken once more, and what has come here meanwhile is
+{
+	my @node = map { PostgreSQL::Test::Cluster->new("travel$_") } 0, 1;
+	for my $node (@node)
+	{
+		$node->init;
+		$node->start;
+		$node->safe_psql('postgres', 'CREATE EXTENSION pg_revops');
+	}
+	$node[0]->safe_psql('postgres', q{SELECT revops.put_signal('view', 'interest', 1, '{"kind": "view"}', daily_cap => 100)});
+	my ($last, $n) = (0, 0);
+	for my $round (0 .. 3)
+	{
+		my ($here, $there) = @node[ $round % 2, 1 - $round % 2 ];
+		$here->safe_psql('postgres', sprintf($insert, $last + 1, $last + 30));
+		$here->safe_psql('postgres', 'SELECT revops.process()');
+		$here->safe_psql('postgres', sprintf($insert, $last + 31, $last + 40));    # waits
+		$here->command_ok([ 'pg_dump', '-Fc', '-f', "$dump.travel$round", '-d', $here->connstr('postgres') ], "journey $round");
+		$there->safe_psql('postgres', 'DROP EXTENSION pg_revops; DROP SCHEMA IF EXISTS revops CASCADE');
+		$there->command_ok([ 'pg_restore', '--exit-on-error', '-d', $there->connstr('postgres'), "$dump.travel$round" ], 'and restore');
+		$there->safe_psql('postgres', sprintf($insert, $last + 41, $last + 50));    # before the first pass there
+		$last += 50;
+		is($there->safe_psql('postgres', 'SELECT revops.process()'), '20', 'what waited and what came since is taken');
+		is($there->safe_psql('postgres', 'SELECT revops.process()'), '0', 'once');
+		is($there->safe_psql('postgres', 'SELECT sum(events) FROM revops.intent_state'), $last, 'and all of it counts once');
+	}
+}
+
 # a dump from before the first pass: there is no cursor, and nothing of it may be skipped
 {
 	my $node = PostgreSQL::Test::Cluster->new('early');
