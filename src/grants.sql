@@ -26,7 +26,7 @@ BEGIN
           AND (p.prokind = 'a' OR p.proname IN ('track', 'track_batch', 'identify', 'uuid_v7', 'claim_tasks', 'respond', 'complete',
                             'now', 'decayed', 'hottest', 'explain_intent', 'subject_lane', 'stream_epoch', 'worker_stats',
                             'add_business_time', 'business_time_between', 'business_time_add', 'business_time_span',
-                            'local_time', 'moment_progress', 'setting_list', 'board_since', 'next_escalation_at', 'detect_intents', 'intents_of', 'current_rep', 'sees_all', 'seen', 'sees', 'caller_sees', 'caller_bound', 'is_stranger', 'classify', 'best_label', 'sentiment_score', 'predict', 'explain', 'loaded_models', 'sentiment', 'extract_fields', 'accept_suggestion', 'refuse_suggestion', 'render_message', 'health', 'infer_stages', 'likeliest_stages', 'is_present', 'may', 'substitute_units'))
+                            'local_time', 'moment_progress', 'setting_list', 'board_since', 'next_escalation_at', 'detect_intents', 'intents_of', 'patterns_show', 'current_rep', 'sees_all', 'seen', 'sees', 'caller_sees', 'caller_bound', 'is_stranger', 'classify', 'best_label', 'sentiment_score', 'predict', 'explain', 'loaded_models', 'sentiment', 'extract_fields', 'accept_suggestion', 'refuse_suggestion', 'render_message', 'health', 'infer_stages', 'likeliest_stages', 'is_present', 'may', 'substitute_units'))
     LOOP
         EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO revops_app%s', r.f, CASE WHEN r.writes THEN '' ELSE ', revops_reader' END);
     END LOOP;

@@ -339,6 +339,11 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION revops.patterns_show(intent text, body text, lang text) RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'patterns_show';
+REVOKE ALL ON FUNCTION revops.patterns_show(text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION revops.patterns_show(text, text, text) TO revops_admin, revops_app, revops_reader;
+
 CREATE OR REPLACE FUNCTION revops.drop_intent(intent text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -935,7 +940,7 @@ BEGIN
     INSERT INTO pg_temp.counted_week (account, week, rep)
     SELECT w.account, (date_trunc('week', w.at, 'UTC') AT TIME ZONE 'UTC')::date, w.rep
     FROM (
-        SELECT coalesce(e.account, o.account, p.account, k.account) AS account, e.occurred_at AS at, e.rep
+        SELECT coalesce(e.account, o.account, k.account, p.account) AS account, e.occurred_at AS at, e.rep
         FROM revops.event e
         LEFT JOIN revops.opportunity o ON o.opportunity = e.opportunity
         LEFT JOIN revops.person p ON p.person = e.person
@@ -992,6 +997,30 @@ BEGIN
         tasks_since = greatest(state.tasks_since, revops.now() - interval '30 days');
     RETURN counted;
 END $$;
+
+CREATE OR REPLACE FUNCTION revops.account_features(account text) RETURNS TABLE (features text[], weights float8[])
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 BEGIN ATOMIC
+    SELECT array_agg(f.feature ORDER BY f.feature), array_agg(f.weight ORDER BY f.feature)
+    FROM revops.account a
+    CROSS JOIN LATERAL (
+        SELECT 'industry=' || lower(a.industry) AS feature, 1.0::float8 AS weight WHERE a.industry IS NOT NULL
+        UNION ALL SELECT 'segment=' || lower(a.segment), 0.8 WHERE a.segment IS NOT NULL
+        UNION ALL SELECT 'territory=' || lower(a.territory), 0.8 WHERE a.territory IS NOT NULL
+        UNION ALL
+        SELECT 'product=' || p.product, 0.8 / sqrt(count(*) OVER ())
+        FROM (SELECT DISTINCT lower(x.product) AS product
+              FROM jsonb_array_elements_text(CASE jsonb_typeof(a.properties -> 'products') WHEN 'array' THEN a.properties -> 'products'
+                                                  WHEN 'string' THEN jsonb_build_array(a.properties -> 'products') ELSE '[]' END) x (product)
+              WHERE x.product IS NOT NULL ORDER BY 1 LIMIT 32) p
+        UNION ALL
+        SELECT 'intent=' || i.intent, 0.6 / sqrt(count(*) OVER ())
+        FROM (SELECT s.intent FROM revops.intent_state s JOIN revops.intent n USING (intent)
+              WHERE s.subject_kind = 'account' AND s.subject = a.account AND revops.decayed(s.rank, n.half_life, revops.now()) >= 0.5
+              ORDER BY revops.decayed(s.rank, n.half_life, revops.now()) DESC, s.intent LIMIT 3) i
+    ) f
+    WHERE a.account = $1 COLLATE "C"
+    GROUP BY a.account;
+END;
 
 CREATE OR REPLACE FUNCTION revops.refresh_profiles() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
@@ -1727,6 +1756,38 @@ WITH accounts AS (
 SELECT t.account, t.topic, t.intensity / sum(t.intensity) OVER (PARTITION BY t.account) AS share, t.intensity, t.events, t.last_at
 FROM topics t;
 
+CREATE OR REPLACE VIEW revops.label_quality WITH (security_barrier) AS
+WITH tried AS (
+    SELECT e.intent, count(*) FILTER (WHERE e.positive) AS positives, count(*) FILTER (WHERE NOT e.positive) AS negatives,
+           count(*) FILTER (WHERE e.positive AND f.found) AS right_ones, count(*) FILTER (WHERE NOT e.positive AND f.found) AS wrong_ones
+    FROM revops.intent_example e
+    CROSS JOIN LATERAL (SELECT revops.patterns_show(e.intent, e.body, e.lang) AS found) f
+    GROUP BY e.intent
+), volume AS (
+    SELECT ei.intent, count(*) FILTER (WHERE ei.occurred_at > revops.now() - interval '7 days') AS week,
+           count(*) FILTER (WHERE ei.occurred_at <= revops.now() - interval '7 days') AS before
+    FROM revops.event_intent ei
+    WHERE ei.occurred_at > revops.now() - interval '35 days' AND ei.occurred_at <= revops.now()
+    GROUP BY ei.intent
+)
+SELECT coalesce(i.intent, l.label) AS intent, i.title, i.topic, coalesce(i.first, false) AS first,
+       coalesce(t.positives, 0) AS positives, coalesce(t.negatives, 0) AS negatives,
+       t.right_ones::float8 / nullif(t.right_ones + t.wrong_ones, 0) AS precision,
+       t.right_ones::float8 / nullif(t.positives, 0) AS recall,
+       coalesce(v.week, 0) AS events_7d, coalesce(v.before, 0) AS events_28d_before,
+       (v.week / 7.0::float8) / nullif(v.before / 28.0::float8, 0) AS drift,
+       l.model, l.version AS model_version, l.tried AS model_tried, l.precision AS model_precision, l.recall AS model_recall, l.folds AS model_folds
+FROM (SELECT x.* FROM revops.intent x
+      WHERE EXISTS (SELECT FROM revops.intent_example e WHERE e.intent = x.intent) OR EXISTS (SELECT FROM revops.intent_pattern p WHERE p.intent = x.intent)) i
+FULL JOIN (SELECT m.model, w.version, b.key COLLATE "C" AS label, (b.value ->> 'tried')::int AS tried, (b.value ->> 'precision')::float8 AS precision,
+                  (b.value ->> 'recall')::float8 AS recall, (w.metrics ->> 'folds')::int AS folds
+           FROM revops.model m
+           JOIN revops.model_version w ON w.model = m.model AND w.version = m.deployed
+           CROSS JOIN LATERAL jsonb_each(w.metrics -> 'by_label') b
+           WHERE m.task = 'classify' AND jsonb_typeof(w.metrics -> 'by_label') = 'object') l ON l.label = i.intent
+LEFT JOIN tried t ON t.intent = i.intent
+LEFT JOIN volume v ON v.intent = coalesce(i.intent, l.label);
+
 CREATE OR REPLACE VIEW revops.account_sentiment WITH (security_barrier) AS
 WITH accounts AS (
     SELECT v.person, v.account FROM revops.person v LEFT JOIN revops.person k ON k.person = v.identity
@@ -1759,6 +1820,203 @@ SELECT s.account, sum(s.sentiment * s.weight) / sum(s.weight) AS sentiment, coun
        max(s.occurred_at) AS last_at, (array_agg(s.sentiment ORDER BY s.occurred_at DESC, s.event_id DESC))[1] AS last_sentiment
 FROM weighed s GROUP BY s.account;
 
+CREATE OR REPLACE VIEW revops.field_fill_rate WITH (security_barrier) AS
+WITH latest AS (
+    SELECT DISTINCT ON (h.opportunity) h.opportunity, h.origin FROM revops.stage_history h
+    ORDER BY h.opportunity, h.recorded_at DESC, h.entered_at DESC),
+value AS (
+    SELECT o.opportunity, f.field, f.value FROM revops.my_opportunity o CROSS JOIN LATERAL (VALUES
+        ('account', o.account), ('name', o.name), ('owner', o.owner), ('stage', o.stage), ('amount', o.amount::text),
+        ('opened_at', o.opened_at::text), ('closed_at', CASE WHEN o.status = 'open' THEN 'open' ELSE o.closed_at::text END)) AS f (field, value)
+    UNION ALL
+    SELECT o.opportunity, k.field, nullif(o.properties ->> k.field, '') FROM revops.my_opportunity o
+    CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.properties) AS field FROM revops.my_opportunity p WHERE jsonb_typeof(p.properties) = 'object') k
+    WHERE k.field NOT IN ('account', 'name', 'owner', 'stage', 'amount', 'opened_at', 'closed_at')),
+accepted AS (    -- a competitor is added to those that were there
+    SELECT f.opportunity, f.field, array_agg(CASE f.field WHEN 'competitor' THEN '%' ELSE '' END || replace(replace(f.value, '\', '\\'), '%', '\%')) AS ends
+    FROM revops.field_suggestion f WHERE f.status = 'accepted' GROUP BY f.opportunity, f.field)
+SELECT v.field, count(*) AS opportunities, count(v.value) AS filled,
+       count(v.value) FILTER (WHERE u.ours) AS filled_by_us,
+       count(v.value)::float8 / count(*) AS fill_rate,
+       count(v.value) FILTER (WHERE NOT u.ours)::float8 / count(*) AS fill_rate_by_hand,
+       count(v.value) FILTER (WHERE u.ours)::float8 / count(*) AS fill_rate_by_us
+FROM value v
+LEFT JOIN latest l USING (opportunity)
+LEFT JOIN accepted s ON s.opportunity = v.opportunity AND s.field = v.field COLLATE "C"
+CROSS JOIN LATERAL (SELECT v.field = 'stage' AND l.origin IS NOT DISTINCT FROM 'calibration'
+                           OR s.opportunity IS NOT NULL AND v.value LIKE ANY (s.ends) AS ours) u
+GROUP BY v.field;
+
+CREATE OR REPLACE VIEW revops.capability_map AS
+WITH member AS (
+    SELECT r.rep, 'unit' AS scope_kind, r.unit AS scope FROM revops.rep r WHERE r.unit IS NOT NULL
+    UNION ALL
+    SELECT r.rep, 'territory', u.territory FROM revops.rep r JOIN revops.unit u ON u.unit = r.unit WHERE u.territory IS NOT NULL
+), customer AS (
+    SELECT a.account, 'unit' AS scope_kind, r.unit AS scope FROM revops.my_account a JOIN revops.rep r ON r.rep = a.owner WHERE r.unit IS NOT NULL
+    UNION ALL
+    SELECT a.account, 'territory', coalesce(a.territory, u.territory)
+    FROM revops.my_account a LEFT JOIN revops.rep r ON r.rep = a.owner LEFT JOIN revops.unit u ON u.unit = r.unit
+    WHERE coalesce(a.territory, u.territory) IS NOT NULL
+), deal AS (
+    SELECT c.scope_kind, c.scope, o.opportunity, o.account FROM customer c JOIN revops.my_opportunity o ON o.account = c.account AND o.status = 'open'
+), asked AS (
+    SELECT d.scope_kind, d.scope, n.skill, count(*) AS n, max(n.level) AS level
+    FROM deal d JOIN revops.account_need n ON n.account = d.account GROUP BY d.scope_kind, d.scope, n.skill
+    UNION ALL
+    SELECT c.scope_kind, c.scope, k.skill, count(DISTINCT c.account), 1
+    FROM revops.skill k
+    JOIN revops.intent_state s ON s.intent = ANY (k.intents) AND s.subject_kind = 'account'
+    JOIN revops.intent i ON i.intent = s.intent
+    JOIN customer c ON c.account = s.subject
+    WHERE revops.decayed(s.rank, i.half_life, revops.now()) >= 1
+    GROUP BY c.scope_kind, c.scope, k.skill
+), demand AS (
+    SELECT x.scope_kind, x.scope, x.skill, sum(x.n) AS demand, max(x.level) AS level FROM asked x GROUP BY x.scope_kind, x.scope, x.skill
+), head AS (
+    -- an even share: of the skill that is asked for most, what one present person of the scope would carry; at least one
+    SELECT m.scope_kind, m.scope,
+           greatest(1, coalesce(max(d.n), 0) / count(*)::float8) AS share
+    FROM member m
+    LEFT JOIN (SELECT a.scope_kind, a.scope, max(a.demand) AS n FROM demand a GROUP BY a.scope_kind, a.scope) d USING (scope_kind, scope)
+    WHERE revops.is_present(m.rep)
+    GROUP BY m.scope_kind, m.scope
+), held AS (
+    SELECT m.scope_kind, m.scope, s.skill, m.rep, s.level
+    FROM member m JOIN revops.rep_skill s ON s.rep = m.rep WHERE revops.is_present(m.rep)
+), both_sides AS (
+    SELECT k.scope_kind, k.scope, k.skill, coalesce(d.demand, 0) AS demand, count(h.rep) AS holders, min(h.rep) AS one_of_them
+    FROM (SELECT d.scope_kind, d.scope, d.skill FROM demand d UNION SELECT h.scope_kind, h.scope, h.skill FROM held h) k
+    LEFT JOIN demand d ON d.scope_kind = k.scope_kind AND d.scope = k.scope AND d.skill = k.skill
+    LEFT JOIN held h ON h.scope_kind = k.scope_kind AND h.scope = k.scope AND h.skill = k.skill AND h.level >= coalesce(d.level, 1)
+    GROUP BY k.scope_kind, k.scope, k.skill, d.demand
+)
+SELECT b.scope_kind, b.scope, k.dimension,
+       count(*)::int AS skills,
+       sum(b.demand)::float8 AS demand,
+       sum(b.holders * coalesce(h.share, 1))::float8 AS supply,
+       sum(greatest(b.demand - b.holders * coalesce(h.share, 1), 0))::float8 AS gap,
+       sum(greatest(b.holders * coalesce(h.share, 1) - b.demand, 0))::float8 AS surplus,
+       CASE WHEN sum(b.demand) > 0 THEN greatest(min(b.holders) FILTER (WHERE b.demand > 0) - 1, 0) END::int AS can_lose,
+       coalesce(array_agg(b.one_of_them || ': ' || b.skill ORDER BY b.one_of_them, b.skill) FILTER (WHERE b.holders = 1), '{}') AS sole_holders,
+       coalesce(array_agg(b.skill::text ORDER BY b.skill) FILTER (WHERE b.holders = 0), '{}') AS missing
+FROM both_sides b
+JOIN revops.skill k ON k.skill = b.skill
+LEFT JOIN head h ON h.scope_kind = b.scope_kind AND h.scope = b.scope
+GROUP BY b.scope_kind, b.scope, k.dimension;
+
+CREATE OR REPLACE VIEW revops.moment_outcome AS
+SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.person, c.account, m.opportunity, m.channel, m.object, m.strength,
+       m.occurred_at, coalesce(t.territory, a.territory, u.territory) AS territory, u.unit, r.rep,
+       t.task_id, CASE WHEN t.answered_at > revops.now() THEN 'open' ELSE t.status END AS status, t.due_at,
+       n.answered_at, CASE WHEN n.answered_at IS NOT NULL THEN t.answered_by END AS answered_by,
+       CASE WHEN n.answered_at <= t.due_at THEN true
+            WHEN n.answered_at > t.due_at OR t.due_at <= revops.now() THEN false END AS in_line,
+       n.answered_at - m.occurred_at AS response_time,
+       v.converted_at,
+       m.occurred_at + interval '72 hours' <= revops.now() AS mature
+FROM revops.moment m
+LEFT JOIN revops.task t ON t.subject = m.subject AND t.moment_id = m.moment_id AND t.status <> 'cancelled'
+CROSS JOIN LATERAL (SELECT coalesce(m.account, t.account) AS account) c
+CROSS JOIN LATERAL (SELECT CASE WHEN t.answered_at <= revops.now() THEN t.answered_at END AS answered_at) n
+LEFT JOIN revops.account a ON a.account = c.account
+CROSS JOIN LATERAL (SELECT coalesce(t.owner, m.owner) AS rep) r
+LEFT JOIN revops.rep w ON w.rep = r.rep
+LEFT JOIN revops.unit u ON u.unit = coalesce(t.unit, w.unit)
+LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked for
+    SELECT min(x.at) AS converted_at
+    FROM (
+        SELECT o.closed_at AS at FROM revops.opportunity o
+        WHERE o.account = c.account AND o.status = 'won'
+          AND o.closed_at > m.occurred_at AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+        UNION ALL
+        SELECT o.closed_at FROM revops.opportunity o
+        WHERE o.opportunity = m.opportunity AND o.status = 'won'
+          AND o.closed_at > m.occurred_at AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+        UNION ALL
+        SELECT e.occurred_at FROM revops.event e
+        WHERE e.account = c.account AND e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
+          AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
+        UNION ALL
+        -- the moment's own person and who was known as that, whatever their events name; the account's people where they name no other
+        SELECT e.occurred_at
+        FROM (
+            SELECT m.person, true AS own WHERE m.person IS NOT NULL
+            UNION ALL SELECT w.person, true FROM revops.person w WHERE w.identity = m.person
+            UNION ALL SELECT p.person, false FROM revops.person p WHERE p.account = c.account AND p.identity IS NULL
+            UNION ALL SELECT w.person, false FROM revops.person p JOIN revops.person w ON w.identity = p.person WHERE p.account = c.account
+            UNION ALL SELECT w.person, false FROM revops.person w LEFT JOIN revops.person p ON p.person = w.identity
+                      WHERE w.account = c.account AND w.identity IS NOT NULL AND p.account IS NULL
+        ) k
+        JOIN revops.event e ON e.person = k.person AND (k.own OR e.account IS NULL)
+        WHERE e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
+          AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
+    ) x
+) v ON true
+WHERE m.retracted_at IS NULL AND m.occurred_at <= revops.now();
+
+CREATE OR REPLACE VIEW revops.silent_high_intent AS
+WITH visit AS MATERIALIZED (
+    SELECT e.person, e.account, e.channel, e.object, e.kind, e.dwell, e.occurred_at, e.event_id,
+           e.occurred_at - max(e.occurred_at + coalesce(e.dwell, interval '0')) OVER w > interval '30 minutes' AS starts
+    FROM revops.my_event e
+    WHERE e.side = 'customer' AND e.person IS NOT NULL AND NOT e.ahead
+      AND e.occurred_at > revops.now() - interval '24 hours' AND e.occurred_at <= revops.now()
+    WINDOW w AS (PARTITION BY e.person ORDER BY e.occurred_at, e.event_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+), session AS (
+    SELECT v.*, count(*) FILTER (WHERE v.starts) OVER (PARTITION BY v.person ORDER BY v.occurred_at DESC, v.event_id DESC
+                                                       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS later
+    FROM visit v
+), last_session AS (
+    SELECT s.person AS visitor, (array_agg(s.account ORDER BY s.occurred_at DESC) FILTER (WHERE s.account IS NOT NULL))[1] AS account,
+           min(s.occurred_at) AS started_at, max(s.occurred_at) AS last_seen_at, sum(s.dwell) AS dwell, count(*) AS events,
+           (array_agg(s.channel ORDER BY s.occurred_at DESC, s.event_id DESC))[1] AS channel,
+           (array_agg(s.object ORDER BY s.dwell DESC NULLS LAST, s.occurred_at DESC) FILTER (WHERE s.object IS NOT NULL))[1] AS longest_object
+    FROM session s WHERE s.later = 0
+    GROUP BY s.person
+    HAVING sum(s.dwell) > interval '3 minutes'
+)
+SELECT l.visitor, l.account, l.channel, l.started_at, l.last_seen_at, l.dwell, l.events, l.longest_object,
+       i.intent, i.score, revops.now() - l.last_seen_at AS silent_for
+FROM last_session l
+LEFT JOIN LATERAL (
+    SELECT s.intent, s.score FROM revops.intent_score s
+    WHERE s.subject_kind = 'person' AND s.subject = l.visitor ORDER BY s.score DESC, s.intent LIMIT 1
+) i ON true
+WHERE NOT EXISTS (SELECT FROM revops.person p
+                  WHERE p.person = l.visitor AND (p.identity IS NOT NULL OR p.name IS NOT NULL OR p.account IS NOT NULL))
+  AND NOT EXISTS (SELECT FROM revops.person p WHERE p.identity = l.visitor)
+  AND NOT EXISTS (SELECT FROM revops.event e
+                  WHERE e.person = l.visitor AND e.kind = ANY (revops.setting_list('revops.contact_kinds', 'form_submit,sign_up,contact_left'))
+                    AND e.occurred_at > revops.board_since() AND e.occurred_at <= revops.now());
+
+CREATE OR REPLACE VIEW revops.touchpoint_audit AS
+WITH recent AS (
+    SELECT e.channel, date_trunc('hour', e.occurred_at) AS hour, e.occurred_at, e.ahead,
+           (e.account IS NOT NULL OR p.account IS NOT NULL OR k.account IS NOT NULL) AS tied,
+           extract(epoch FROM greatest(e.received_at - e.occurred_at, interval '0'))::float8 AS lag
+    FROM revops.my_event e
+    LEFT JOIN revops.person p ON p.person = e.person
+    LEFT JOIN revops.person k ON k.person = p.identity
+    WHERE e.occurred_at >= revops.board_since() AND (e.occurred_at <= revops.now() OR e.ahead AND e.received_at <= revops.now())
+), volume AS (
+    SELECT r.channel, count(*) AS events, avg(r.tied::int) AS tied_share, count(*) FILTER (WHERE r.ahead) AS ahead,
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY r.lag) AS lag
+    FROM recent r GROUP BY r.channel
+), rhythm AS (
+    SELECT h.channel, max(h.last) AS last_seen_at, max(h.first - h.before) AS longest_pause
+    FROM (
+        SELECT r.channel, min(r.occurred_at) AS first, max(r.occurred_at) AS last,
+               lag(max(r.occurred_at)) OVER (PARTITION BY r.channel ORDER BY r.hour) AS before
+        FROM recent r WHERE r.occurred_at <= revops.now() GROUP BY r.channel, r.hour
+    ) h
+    GROUP BY h.channel
+)
+SELECT v.channel, v.events, round(v.tied_share, 4) AS tied_share,
+       make_interval(secs => v.lag[1]) AS lag_p50, make_interval(secs => v.lag[2]) AS lag_p95,
+       h.last_seen_at, coalesce(revops.now() - h.last_seen_at > greatest(interval '24 hours', h.longest_pause), false) AS silent, v.ahead
+FROM volume v LEFT JOIN rhythm h USING (channel);
+
 CREATE OR REPLACE VIEW revops.win_snapshot WITH (security_barrier) AS
 SELECT o.opportunity, o.account, i.at, CASE WHEN i.closed THEN o.closed_at END AS closed_at,
        CASE WHEN i.closed THEN o.status = 'won' END AS won,
@@ -1781,7 +2039,10 @@ CROSS JOIN LATERAL (
 ) i
 LEFT JOIN LATERAL (
     SELECT (array_agg(s.stage ORDER BY s.entered_at DESC, s.recorded_at DESC))[1] AS stage, max(s.entered_at) AS entered_at, count(*)::int AS moves
-    FROM revops.stage_history s WHERE s.opportunity = o.opportunity AND s.entered_at <= i.at
+    FROM revops.stage_history s
+    WHERE s.opportunity = o.opportunity AND s.entered_at <= i.at
+      -- a change that was written later was not known then; an opportunity's first stage may have come with it, from elsewhere
+      AND (s.recorded_at <= i.at OR s.origin = 'backfill' OR s.previous IS NULL)
 ) h ON true
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE x.side = 'customer')::int AS customer_events, count(*) FILTER (WHERE x.side = 'rep')::int AS rep_events,
@@ -1905,6 +2166,8 @@ COMMENT ON FUNCTION revops.rep_sees_opportunities(text) IS 'The opportunities th
 
 COMMENT ON FUNCTION revops.hottest(revops.subject_kind, text, int) IS
 'The n subjects with the highest score of an intent, hottest first: an index scan, whatever the number of subjects; where revops.as_of lies in the past, as it was then, which reads them all';
+
+COMMENT ON FUNCTION revops.patterns_show(text, text, text) IS 'Whether the published patterns alone, without the model, find an intent in a text';
 
 COMMENT ON FUNCTION revops.write_source_rows(int, text[], boolean) IS
 'Brings the accounts, people, reps or opportunities of these rows of an attached table to what the rows say now; returns how many changed';

@@ -99,7 +99,7 @@ BEGIN
     INSERT INTO pg_temp.counted_week (account, week, rep)
     SELECT w.account, (date_trunc('week', w.at, 'UTC') AT TIME ZONE 'UTC')::date, w.rep
     FROM (
-        SELECT coalesce(e.account, o.account, p.account, k.account) AS account, e.occurred_at AS at, e.rep
+        SELECT coalesce(e.account, o.account, k.account, p.account) AS account, e.occurred_at AS at, e.rep
         FROM revops.event e
         LEFT JOIN revops.opportunity o ON o.opportunity = e.opportunity
         LEFT JOIN revops.person p ON p.person = e.person

@@ -54,8 +54,8 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 BEGIN ATOMIC
         UNION ALL SELECT 'segment=' || lower(a.segment), 0.8 WHERE a.segment IS NOT NULL
         UNION ALL SELECT 'territory=' || lower(a.territory), 0.8 WHERE a.territory IS NOT NULL
         UNION ALL
-        SELECT 'product=' || lower(p.product), 0.8 / sqrt(count(*) OVER ())
-        FROM (SELECT DISTINCT x.product
+        SELECT 'product=' || p.product, 0.8 / sqrt(count(*) OVER ())
+        FROM (SELECT DISTINCT lower(x.product) AS product
               FROM jsonb_array_elements_text(CASE jsonb_typeof(a.properties -> 'products') WHEN 'array' THEN a.properties -> 'products'
                                                   WHEN 'string' THEN jsonb_build_array(a.properties -> 'products') ELSE '[]' END) x (product)
               WHERE x.product IS NOT NULL ORDER BY 1 LIMIT 32) p

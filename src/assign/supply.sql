@@ -17,7 +17,7 @@ WITH member AS (
     SELECT d.scope_kind, d.scope, n.skill, count(*) AS n, max(n.level) AS level
     FROM deal d JOIN revops.account_need n ON n.account = d.account GROUP BY d.scope_kind, d.scope, n.skill
     UNION ALL
-    SELECT c.scope_kind, c.scope, k.skill, count(*), 1
+    SELECT c.scope_kind, c.scope, k.skill, count(DISTINCT c.account), 1
     FROM revops.skill k
     JOIN revops.intent_state s ON s.intent = ANY (k.intents) AND s.subject_kind = 'account'
     JOIN revops.intent i ON i.intent = s.intent

@@ -54,15 +54,17 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
         WHERE e.account = c.account AND e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
         UNION ALL
-        -- the account's people, the moment's own person, and who was known as one of them
+        -- the moment's own person and who was known as that, whatever their events name; the account's people where they name no other
         SELECT e.occurred_at
         FROM (
-            SELECT p.person FROM revops.person p WHERE p.account = c.account AND p.identity IS NULL
-            UNION
-            SELECT m.person WHERE m.person IS NOT NULL
+            SELECT m.person, true AS own WHERE m.person IS NOT NULL
+            UNION ALL SELECT w.person, true FROM revops.person w WHERE w.identity = m.person
+            UNION ALL SELECT p.person, false FROM revops.person p WHERE p.account = c.account AND p.identity IS NULL
+            UNION ALL SELECT w.person, false FROM revops.person p JOIN revops.person w ON w.identity = p.person WHERE p.account = c.account
+            UNION ALL SELECT w.person, false FROM revops.person w LEFT JOIN revops.person p ON p.person = w.identity
+                      WHERE w.account = c.account AND w.identity IS NOT NULL AND p.account IS NULL
         ) k
-        CROSS JOIN LATERAL (SELECT k.person UNION ALL SELECT p.person FROM revops.person p WHERE p.identity = k.person) i
-        JOIN revops.event e ON e.person = i.person
+        JOIN revops.event e ON e.person = k.person AND (k.own OR e.account IS NULL)
         WHERE e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
     ) x
@@ -170,11 +172,11 @@ COMMENT ON COLUMN revops.top_moments.in_line IS 'Whether it was answered within 
 CREATE VIEW revops.silent_high_intent AS
 WITH visit AS MATERIALIZED (
     SELECT e.person, e.account, e.channel, e.object, e.kind, e.dwell, e.occurred_at, e.event_id,
-           e.occurred_at - lag(e.occurred_at + coalesce(e.dwell, interval '0')) OVER w > interval '30 minutes' AS starts
+           e.occurred_at - max(e.occurred_at + coalesce(e.dwell, interval '0')) OVER w > interval '30 minutes' AS starts
     FROM revops.my_event e
     WHERE e.side = 'customer' AND e.person IS NOT NULL AND NOT e.ahead
       AND e.occurred_at > revops.now() - interval '24 hours' AND e.occurred_at <= revops.now()
-    WINDOW w AS (PARTITION BY e.person ORDER BY e.occurred_at, e.event_id)
+    WINDOW w AS (PARTITION BY e.person ORDER BY e.occurred_at, e.event_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), session AS (
     SELECT v.*, count(*) FILTER (WHERE v.starts) OVER (PARTITION BY v.person ORDER BY v.occurred_at DESC, v.event_id DESC
                                                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS later
@@ -242,7 +244,7 @@ WITH recent AS (
     FROM revops.my_event e
     LEFT JOIN revops.person p ON p.person = e.person
     LEFT JOIN revops.person k ON k.person = p.identity
-    WHERE e.occurred_at >= revops.board_since()
+    WHERE e.occurred_at >= revops.board_since() AND (e.occurred_at <= revops.now() OR e.ahead AND e.received_at <= revops.now())
 ), volume AS (
     SELECT r.channel, count(*) AS events, avg(r.tied::int) AS tied_share, count(*) FILTER (WHERE r.ahead) AS ahead,
            percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY r.lag) AS lag

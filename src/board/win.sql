@@ -23,7 +23,10 @@ CROSS JOIN LATERAL (
 ) i
 LEFT JOIN LATERAL (
     SELECT (array_agg(s.stage ORDER BY s.entered_at DESC, s.recorded_at DESC))[1] AS stage, max(s.entered_at) AS entered_at, count(*)::int AS moves
-    FROM revops.stage_history s WHERE s.opportunity = o.opportunity AND s.entered_at <= i.at
+    FROM revops.stage_history s
+    WHERE s.opportunity = o.opportunity AND s.entered_at <= i.at
+      -- a change that was written later was not known then; an opportunity's first stage may have come with it, from elsewhere
+      AND (s.recorded_at <= i.at OR s.origin = 'backfill' OR s.previous IS NULL)
 ) h ON true
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE x.side = 'customer')::int AS customer_events, count(*) FILTER (WHERE x.side = 'rep')::int AS rep_events,

@@ -5,12 +5,14 @@
 #include "event/event.h"
 
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 
 int
 SubjectLane(SubjectKind kind, Str subject, int lanes)
@@ -86,11 +88,18 @@ LoadFailed(int lane)
 	return table;
 }
 
+/* Not before the extension is updated to 1.0.1 */
+bool
+StreamHasPastUntil(void)
+{
+	return get_attnum(get_relname_relid("stream_lane", get_namespace_oid("revops", false)), "past_until") != InvalidAttrNumber;
+}
+
 Consumed *
 ConsumedLoad(int lane, SubjectKind kind, Str subject)
 {
 	static SqlPlan load = {
-		"SELECT lane, lanes, epoch, done::text, target::text, adopting, position_txid::text, position_id, past_epochs, past_until"
+		"SELECT lane, lanes, epoch, done::text, target::text, adopting, position_txid::text, position_id, past_epochs"
 		" FROM revops.stream_lane ORDER BY lane", 0
 	};
 	Consumed   *c = palloc0(sizeof(Consumed));
@@ -133,18 +142,20 @@ ConsumedLoad(int lane, SubjectKind kind, Str subject)
 			c->npast = ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
 			c->past = palloc((c->npast + 1) * sizeof(int32));
 			memcpy(c->past, ARR_DATA_PTR(a), c->npast * sizeof(int32));
-			c->past_until = palloc((c->npast + 1) * sizeof(uint64));
-			a = DatumGetArrayTypePCopy(SPI_getbinval(tup, desc, 10, &isnull));
-			if (ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a)) == c->npast)
-				memcpy(c->past_until, ARR_DATA_PTR(a), c->npast * sizeof(uint64));
-			else
-				for (int i = 0; i < c->npast; i++)
-					c->past_until[i] = PG_UINT64_MAX;
 		}
 	}
 	else
 		c->done = TxSnapshotParse("1:1:");
 	SPI_freetuptable(SPI_tuptable);
+	c->came_back = PG_UINT64_MAX;
+	for (int i = 0; i < c->npast; i++)
+		if (c->past[i] == c->current_epoch && StreamHasPastUntil())
+		{
+			static SqlPlan until = {"SELECT u FROM revops.stream_lane, unnest(past_epochs, past_until) x (e, u) WHERE lane = $1 AND e = $2", 2, {INT4OID, INT4OID}};
+			Datum		args[2] = {Int32GetDatum(lane), Int32GetDatum(c->current_epoch)};
+
+			c->came_back = (uint64) SqlInt8(&until, args, NULL, -1);
+		}
 	c->failed = LoadFailed(Max(lane, 0));
 	return c;
 }

@@ -110,10 +110,11 @@ typedef struct Consumed
 	pg_uuid_t	pos_id;
 	int			npast;
 	int32	   *past;
-	uint64	   *past_until;	/* the last transaction of each; PG_UINT64_MAX: unknown */
+	uint64		came_back;		/* where current_epoch is a past one, the last transaction of it that was taken; PG_UINT64_MAX: unknown */
 	struct HTAB *failed;		/* event ids in quarantine, not taken; NULL: none */
 } Consumed;
 
+extern bool StreamHasPastUntil(void);
 extern bool ConsumedHas(const Consumed *c, int32 epoch, uint64 txid, const pg_uuid_t *id);
 
 /*

@@ -113,6 +113,6 @@ ConsumedHas(const Consumed *c, int32 epoch, uint64 txid, const pg_uuid_t *id)
 	}
 	for (int i = 0; i < c->npast; i++)
 		if (c->past[i] == epoch)	/* a restore may have come back here, where transactions go on */
-			return epoch != c->current_epoch || txid <= c->past_until[i];
+			return epoch != c->current_epoch || txid <= c->came_back;
 	return c->adopting && epoch != c->current_epoch && c->pos_txid != 0 && !AfterPosition(c, txid, id);
 }

@@ -89,13 +89,12 @@ FloatCmp(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The best score that `keep` of the right answers reach; minus infinity where there are none, or all are kept. */
+/* The best score that `keep` of the right answers reach; minus infinity where there are none. */
 double
 CalibrateThreshold(const float *scores, const int32 *label, int n, int nlabels, double keep)
 {
 	float	   *right = palloc(Max(n, 1) * sizeof(float));
 	int			m = 0;
-	int			cut;
 	double		threshold;
 
 	for (int i = 0; i < n; i++)
@@ -110,8 +109,7 @@ CalibrateThreshold(const float *scores, const int32 *label, int n, int nlabels, 
 			right[m++] = s[best];
 	}
 	qsort(right, m, sizeof(float), FloatCmp);
-	cut = (int) ((1 - keep) * m);
-	threshold = m == 0 || cut == 0 ? -INFINITY : right[cut];
+	threshold = m == 0 ? -INFINITY : right[(int) ((1 - keep) * m)];
 	pfree(right);
 	return threshold;
 }

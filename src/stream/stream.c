@@ -153,21 +153,17 @@ SaveLane(const Pass *pass, int64 events)
 	static SqlPlan save = {
 		"UPDATE revops.stream_lane SET epoch = $2, done = $3::pg_snapshot, target = $4::pg_snapshot, adopting = $5,"
 		" position_txid = $6::text::xid8, position_id = $7, past_epochs = $8, frontier = greatest(frontier, $9),"
-		" events = events + $10, failed = failed + $11, passes = passes + ($10 > 0)::int, last_pass_at = revops.now(), past_until = $12"
+		" events = events + $10, failed = failed + $11, passes = passes + ($10 > 0)::int, last_pass_at = revops.now()"
 		" WHERE lane = $1",
-		12, {INT4OID, INT4OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, UUIDOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8ARRAYOID}
+		11, {INT4OID, INT4OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, UUIDOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID}
 	};
 	const Consumed *c = pass->consumed;
-	Datum		v[12];
-	bool		null[12] = {false};
+	Datum		v[11];
+	bool		null[11] = {false};
 	Datum	   *past = palloc((c->npast + 1) * sizeof(Datum));
-	Datum	   *until = palloc((c->npast + 1) * sizeof(Datum));
 
 	for (int i = 0; i < c->npast; i++)
-	{
 		past[i] = Int32GetDatum(c->past[i]);
-		until[i] = Int64GetDatum((int64) c->past_until[i]);
-	}
 	v[0] = Int32GetDatum(pass->lane);
 	v[1] = Int32GetDatum(c->epoch);
 	v[2] = CStringGetTextDatum(TxSnapshotFormat(c->done));
@@ -181,7 +177,6 @@ SaveLane(const Pass *pass, int64 events)
 	v[8] = TimestampTzGetDatum(pass->frontier);
 	v[9] = Int64GetDatum(events);
 	v[10] = Int64GetDatum(pass->failed);
-	v[11] = PointerGetDatum(construct_array(until, c->npast, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
 	SqlRun(&save, v, null);
 }
 
@@ -400,35 +395,41 @@ ApplyBatch(Pass *pass, EventList *list)
 	}
 }
 
+/* Everything of other clusters and databases is taken: these are past, and the present one begins, or goes on where it was left. */
+static void
+CloseAdoption(Consumed *c, int lane)
+{
+	static SqlPlan others = {"SELECT epoch, max(txid)::text::bigint FROM revops.event WHERE epoch <> $1 GROUP BY epoch", 1, {INT4OID}};
+	static SqlPlan save = {"UPDATE revops.stream_lane SET past_until = $2 WHERE lane = $1", 2, {INT4OID, INT8ARRAYOID}};
+	Datum		args[2] = {Int32GetDatum(c->current_epoch), 0};
+	uint64		rows = SqlRun(&others, args, NULL);
+	uint64		next = c->came_back == PG_UINT64_MAX ? 1 : c->came_back + 1;
+	Datum	   *until = palloc((rows + 1) * sizeof(Datum));
+	bool		isnull;
+
+	c->past = palloc((rows + 1) * sizeof(int32));
+	c->npast = 0;
+	for (uint64 r = 0; r < rows; r++)
+	{
+		until[c->npast] = SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 2, &isnull);
+		c->past[c->npast++] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	args[0] = Int32GetDatum(lane);
+	args[1] = PointerGetDatum(construct_array(until, c->npast, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
+	SPI_freetuptable(SPI_tuptable);
+	if (StreamHasPastUntil())
+		SqlRun(&save, args, NULL);
+	c->adopting = false;
+	c->epoch = c->current_epoch;
+	c->done = TxSnapshotParse(psprintf(UINT64_FORMAT ":" UINT64_FORMAT ":", next, next));
+}
+
 /* All of the open batch is taken: what follows it. */
 static void
-CloseBatch(Consumed *c)
+CloseBatch(Consumed *c, int lane)
 {
 	if (c->adopting)
-	{
-		static SqlPlan others = {"SELECT epoch, max(txid)::text::bigint FROM revops.event WHERE epoch <> $1 GROUP BY epoch", 1, {INT4OID}};
-		Datum		arg = Int32GetDatum(c->current_epoch);
-		uint64		rows = SqlRun(&others, &arg, NULL);
-		uint64		until = 0;
-		bool		isnull;
-
-		/* a restore that comes back to where it was once dumped: what was taken elsewhere since is not taken again */
-		for (int i = 0; i < c->npast; i++)
-			if (c->past[i] == c->current_epoch && c->past_until[i] != PG_UINT64_MAX)
-				until = c->past_until[i];
-		c->past = palloc((rows + 1) * sizeof(int32));
-		c->past_until = palloc((rows + 1) * sizeof(uint64));
-		c->npast = 0;
-		for (uint64 r = 0; r < rows; r++)
-		{
-			c->past[c->npast] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 1, &isnull));
-			c->past_until[c->npast++] = (uint64) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, 2, &isnull));
-		}
-		SPI_freetuptable(SPI_tuptable);
-		c->adopting = false;
-		c->epoch = c->current_epoch;
-		c->done = TxSnapshotParse(psprintf(UINT64_FORMAT ":" UINT64_FORMAT ":", until + 1, until + 1));
-	}
+		CloseAdoption(c, lane);
 	else
 		c->done = c->target;
 	c->target = NULL;
@@ -510,7 +511,7 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 		bool		save = n > 0 || pass.consumed->adopting || !opened || forced != NULL || WorthSaving(was, pass.consumed->target);
 		bool		adopted = pass.consumed->adopting;
 
-		CloseBatch(pass.consumed);
+		CloseBatch(pass.consumed, lane);
 		if (save)
 			SaveLane(&pass, n);
 		else
@@ -683,11 +684,12 @@ stream_set_lanes(PG_FUNCTION_ARGS)
 	static SqlPlan failed = {"SELECT count(*) FROM revops.failed_event", 0};
 	static SqlPlan drop = {"DELETE FROM revops.stream_lane WHERE lane >= $1", 1, {INT4OID}};
 	static SqlPlan add = {
-		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done, past_epochs, past_until, frontier, events, passes, last_pass_at)"
-		" SELECT g, $1, epoch, done, past_epochs, past_until, frontier, events, passes, last_pass_at"
+		"INSERT INTO revops.stream_lane (lane, lanes, epoch, done, past_epochs, frontier, events, passes, last_pass_at)"
+		" SELECT g, $1, epoch, done, past_epochs, frontier, events, passes, last_pass_at"
 		" FROM revops.stream_lane, generate_series($2::int, $1 - 1) g WHERE lane = 0",
 		2, {INT4OID, INT4OID}
 	};
+	static SqlPlan copy = {"UPDATE revops.stream_lane SET past_until = (SELECT past_until FROM revops.stream_lane WHERE lane = 0)", 0};
 	static SqlPlan count = {"UPDATE revops.stream_lane SET lanes = $1", 1, {INT4OID}};
 	int32		n = PG_GETARG_INT32(0);
 	int			was,
@@ -749,6 +751,8 @@ stream_set_lanes(PG_FUNCTION_ARGS)
 	{
 		args[1] = Int32GetDatum(was);
 		SqlRun(&add, args, NULL);
+		if (StreamHasPastUntil())
+			SqlRun(&copy, NULL, NULL);
 	}
 	SqlRun(&count, args, NULL);
 	SqlFinish(level);

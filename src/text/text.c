@@ -528,6 +528,24 @@ intents_of(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* patterns_show(intent text, body text, lang text) -> boolean: do the published patterns alone find it? */
+PG_FUNCTION_INFO_V1(patterns_show);
+Datum
+patterns_show(PG_FUNCTION_ARGS)
+{
+	Str			intent = TextArgument(fcinfo, 0);
+	text	   *body = PG_GETARG_TEXT_PP(1);
+	TextPublication *p = PublicationNow();
+	const TextMatch *matches;
+	int			len = VARSIZE_ANY_EXHDR(body),
+				n = p == NULL ? 0 : LookForPatterns(p->matcher, VARDATA_ANY(body), &len, StrFrom(NULL), StrFrom(NULL), TextArgument(fcinfo, 2), &matches);
+
+	for (int i = 0; i < n; i++)
+		if (StrEq(MatcherIntent(p->matcher, matches[i].intent)->name, intent))
+			PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(false);
+}
+
 void
 TextInit(void)
 {

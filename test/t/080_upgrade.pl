@@ -149,8 +149,10 @@ sub instead { my ($what, $by) = @_; my $n = $old =~ s/$what/$by/; die "the made-
 
 my $function = without(qr/^CREATE FUNCTION revops\.config_valid_from\(\).*?^\$\$;\n/ms);
 my $comment_function = without(qr/^COMMENT ON FUNCTION revops\.config_valid_from\(\).*?;\n/ms);
-my $column = without(qr/^    last_pass_at  timestamptz\n/m);
-instead(qr/    passes        bigint NOT NULL DEFAULT 0,\n/, "    passes        bigint NOT NULL DEFAULT 7\n");
+my $column = without(qr/^    past_until    bigint\[\] NOT NULL DEFAULT '\{\}'\n/m);
+my $comment_column = without(qr/^COMMENT ON COLUMN revops\.stream_lane\.past_until IS .*?;\n/ms);
+instead(qr/    last_pass_at  timestamptz,\n/, "    last_pass_at  timestamptz\n");
+instead(qr/    passes        bigint NOT NULL DEFAULT 0,\n/, "    passes        bigint NOT NULL DEFAULT 7,\n");
 my $status = without(qr/^CREATE VIEW revops\.stream_status AS.*?;\n(?=COMMENT)/ms);
 $old =~ s/^COMMENT ON (VIEW|COLUMN) revops\.stream_status\b.*;\n//mg;
 my $index = without(qr/^CREATE INDEX repair_request_order [^;]*;\n/m);
@@ -161,7 +163,7 @@ my ($retry) = $fresh_script =~ /^(COMMENT ON FUNCTION revops\.retry_failed\(\) I
 my %update = (
 	function => $function . $comment_function . "REVOKE ALL ON FUNCTION revops.config_valid_from() FROM PUBLIC;\n"
 	  . "GRANT EXECUTE ON FUNCTION revops.config_valid_from() TO revops_admin;\n",
-	column => "ALTER TABLE revops.stream_lane ADD COLUMN last_pass_at timestamptz;\n",
+	column => "ALTER TABLE revops.stream_lane ADD COLUMN past_until bigint[] NOT NULL DEFAULT '{}';\n$comment_column",
 	default => "ALTER TABLE revops.stream_lane ALTER COLUMN passes SET DEFAULT 0;\n",
 	view => $status . $comments . "REVOKE ALL ON revops.stream_status FROM PUBLIC;\nGRANT SELECT ON revops.stream_status TO revops_admin, revops_app, revops_reader;\n"
 	  . "ALTER VIEW revops.stream_status OWNER TO revops_view;\n",
