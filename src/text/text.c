@@ -215,13 +215,16 @@ ReadEvent(Event *e)
 	e->read = true;
 }
 
-/* Who writes an event's intents: the lane of its person, else account, opportunity, rep, else the first one */
+/*
+ * Who writes an event's intents: the lane of its person, else account, opportunity, rep, else the first one. Of the person as sent: who that is known
+ * as may change between the passes of two lanes.
+ */
 static int
 WriterLane(const Event *e, int lanes)
 {
 	for (int kind = 0; kind < SUBJECT_KINDS; kind++)
 	{
-		Str			subject = EventSubject(e, kind);
+		Str			subject = kind == SUBJECT_PERSON ? e->raw_person : EventSubject(e, kind);
 
 		if (subject.data != NULL)
 			return SubjectLane(kind, subject, lanes);
@@ -378,6 +381,9 @@ TextWrite(const EventList *list, int from, int to, int lane, int lanes)
 			const EventIntent *x = &e->intents[j];
 
 			v[COL_INTENT] = PointerGetDatum(cstring_to_text_with_len(x->intent.data, x->intent.len));
+			/* an event that failed is tried alone: 1.0.0 may have had it written by two lanes */
+			if (to - from == 1 && TableWriterFind(w, (Datum[]) {v[COL_EVENT_ID], v[COL_INTENT]}))
+				continue;
 			v[COL_CONFIDENCE] = Float8GetDatum(x->confidence);
 			/* one of three constants, mostly the same */
 			if (x->method != last_method)
