@@ -9,8 +9,7 @@ COMMENT ON FUNCTION revops.local_time(timestamptz, text) IS 'What clocks in a ti
 
 CREATE FUNCTION revops.setting_list(setting text, otherwise text) RETURNS text[]
 LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
-    SELECT pg_catalog.string_to_array(pg_catalog.regexp_replace(
-        coalesce(nullif(pg_catalog.current_setting($1, true), ''), $2), '\s', '', 'g'), ',')
+    SELECT pg_catalog.regexp_split_to_array(pg_catalog.btrim(coalesce(nullif(pg_catalog.current_setting($1, true), ''), $2), E' \t\r\n'), '\s*,\s*')
 $$;
 COMMENT ON FUNCTION revops.setting_list(text, text) IS 'A setting whose values are separated by commas; otherwise: where it is not set';
 

@@ -28,6 +28,7 @@ typedef void (*Work) (Pass *pass, void *arg);
 extern void PassApply(Pass *pass, EventList *list, int from, int to);
 
 /* stream.c: moments to the moment table, to the scores, to the stage room with the pass's events (NULL: none), and to the task room */
+extern void AnswerMoments(Pass *pass, Datum moments);
 extern void WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages);
 
 /* upkeep.c: compute anew the subjects that were asked for; true if more wait. *after (NULL: none): see there */

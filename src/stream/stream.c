@@ -277,9 +277,9 @@ AnswerTasks(Pass *pass, const EventList *list, int from, int to)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* A card may be answered already, where its moment was found late. */
+/* The answers that events gave to the cards of these moments before they were asked for */
 void
-WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
+AnswerMoments(Pass *pass, Datum moments)
 {
 	static SqlPlan since = {
 		"SELECT DISTINCT ON (e.event_id) e.*"
@@ -295,6 +295,18 @@ WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
 		" WHERE m.occurred_at > revops.now() - current_setting('revops.task_max_age')::interval",
 		1, {UUIDARRAYOID}
 	};
+	EventList	list = {0};
+
+	SqlRun(&since, &moments, NULL);
+	EventListTakeResult(&list, NULL);
+	EventResolve(&list);
+	AnswerTasks(pass, &list, 0, list.n);
+}
+
+/* A card may be answered already, where its moment was found late. */
+void
+WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
+{
 	static SqlPlan cover = {"SELECT revops.cover_moments($1)", 1, {UUIDARRAYOID}};
 	static SqlPlan open_tasks = {"SELECT revops.open_tasks($1)", 1, {UUIDARRAYOID}};
 	static SqlPlan cancel_tasks = {"SELECT revops.cancel_tasks($1)", 1, {UUIDARRAYOID}};
@@ -313,18 +325,11 @@ WriteMoments(Pass *pass, MomentPass *moments, StagePass *stages)
 		SqlRun(&cancel_tasks, &retracted, NULL);
 	if (nopened > 0)
 	{
-		EventList	list = {0};
-
 		SqlRun(&cover, &opened, NULL);
 		SPI_freetuptable(SPI_tuptable);
 		SqlRun(&open_tasks, &opened, NULL);
 		if (DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) > 0)
-		{
-			SqlRun(&since, &opened, NULL);
-			EventListTakeResult(&list, NULL);
-			EventResolve(&list);
-			AnswerTasks(pass, &list, 0, list.n);
-		}
+			AnswerMoments(pass, opened);
 	}
 }
 

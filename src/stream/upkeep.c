@@ -31,6 +31,25 @@ typedef struct Repair
 	int64		last_request;
 } Repair;
 
+/* Events that are the subject's by now, or of whom it asks, may have answered its cards */
+static void
+AnswerCards(Pass *pass, Datum kind, Datum subject)
+{
+	static SqlPlan open_cards = {
+		"SELECT array_agg(moment_id) FROM revops.task"
+		" WHERE subject = $2 COLLATE \"C\" AND subject_kind = $1::text::revops.subject_kind AND status IN ('open', 'claimed')",
+		2, {TEXTOID, TEXTOID}
+	};
+	Datum		args[2] = {kind, subject};
+	Datum		moments;
+	bool		none;
+
+	SqlRun(&open_cards, args, NULL);
+	moments = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &none);
+	if (!none)
+		AnswerMoments(pass, moments);
+}
+
 static void
 RunRepair(Pass *pass, void *arg)
 {
@@ -51,6 +70,7 @@ RunRepair(Pass *pass, void *arg)
 		SqlRun(&replayed, args, NULL);
 		MomentPassRepair(moments, r->kind, r->subject, r->since, pass->consumed);
 		WriteMoments(pass, moments, NULL);
+		AnswerCards(pass, args[0], args[1]);
 	}
 	if (r->kind == SUBJECT_OPPORTUNITY)
 		StageRecompute(&r->subject, 1, pass->consumed);

@@ -124,6 +124,8 @@ BEGIN
         FROM (
             SELECT r.*, b.title AS playbook_title, b.line, u.unit, coalesce(r.territory, u.territory) AS card_territory,
                    k.calendar, k.time_zone, k.week, k.holidays, i.intents, i.intent, x.touches, y.contact,
+                   f.claimed_by, f.claimed_at, f.answered_at, f.answered_by, f.answered_by_event, f.followed, f.note, f.outcome, f.completed_at,
+                   f.opened_at AS first_opened_at, f.due_at AS first_due_at,
                    coalesce(r.person_name, r.account_name, r.person_key, r.subject) AS to_person,
                    coalesce(r.account_name, r.account) AS to_account,
                    jsonb_build_object('segment', r.segment, 'industry', r.industry, 'title', r.person_title, 'stage', r.stage,
@@ -175,12 +177,23 @@ BEGIN
                 WHERE t.subject = r.subject AND t.subject_kind = r.subject_kind AND t.answered_at IS NOT NULL
                 ORDER BY t.answered_at DESC, t.task_id DESC LIMIT 1
             ) y ON true
+            LEFT JOIN LATERAL (
+                -- a moment takes the place of another one of its rule that shares events with it: its subject is known by now, an event came late,
+                -- the rule is another version. What people did about that one's card stands
+                SELECT t.claimed_by, t.claimed_at, t.answered_at, t.answered_by, t.answered_by_event, t.plan AS followed, t.note, t.outcome, t.completed_at, t.opened_at, t.due_at
+                FROM (SELECT r.subject UNION ALL SELECT v.person FROM revops.person v WHERE r.subject_kind = 'person' AND v.identity = r.subject) s
+                JOIN revops.task t ON t.subject = s.subject AND t.subject_kind = r.subject_kind AND t.rule = r.rule
+                JOIN revops.moment o ON o.subject = t.subject AND o.moment_id = t.moment_id
+                WHERE (t.answered_at IS NOT NULL OR t.claimed_by IS NOT NULL) AND o.evidence && r.evidence AND (o.retracted_at IS NOT NULL OR o.subject <> r.subject)
+                ORDER BY t.answered_at IS NULL, t.moment_at DESC, t.task_id DESC LIMIT 1
+            ) f ON true
             ORDER BY r.occurred_at, r.moment_id
         ) c
     ),
     task AS (
         INSERT INTO revops.task (task_id, subject_kind, subject, moment_id, rule, playbook, title, person, account, opportunity, context,
-                                 owner, unit, territory, moment_at, opened_at, due_at, line, calendar)
+                                 owner, unit, territory, moment_at, opened_at, due_at, line, calendar, status,
+                                 claimed_by, claimed_at, answered_at, answered_by, answered_by_event, plan, note, outcome, completed_at)
         SELECT c.task_id, c.subject_kind, c.subject, c.moment_id, c.rule, c.playbook,
                revops.render_message(c.playbook_title, c.to_person, c.to_account, c.object),
                c.person_key, c.account, c.opportunity,
@@ -191,7 +204,10 @@ BEGIN
                    'channel', c.channel, 'object', c.object, 'strength', c.strength))
                || jsonb_build_object('intents', coalesce(c.intents, '[]'), 'touches', coalesce(c.touches, '[]'))
                || CASE WHEN c.contact IS NULL THEN '{}' ELSE jsonb_build_object('last_contact', c.contact) END,
-               c.rep, c.unit, c.card_territory, c.occurred_at, at, c.due_at, c.line, c.calendar
+               c.rep, c.unit, c.card_territory, c.occurred_at, CASE WHEN c.answered_at IS NULL THEN at ELSE c.first_opened_at END,
+               CASE WHEN c.answered_at IS NULL THEN c.due_at ELSE c.first_due_at END, c.line, c.calendar,
+               CASE WHEN c.completed_at IS NOT NULL THEN 'completed' WHEN c.answered_at IS NOT NULL THEN 'answered' WHEN c.claimed_by IS NOT NULL THEN 'claimed' ELSE 'open' END,
+               c.claimed_by, c.claimed_at, c.answered_at, c.answered_by, c.answered_by_event, c.followed, c.note, c.outcome, c.completed_at
         FROM card c
     ),
     level AS (
@@ -199,6 +215,7 @@ BEGIN
         SELECT c.subject_kind, c.subject, c.task_id, l.level, l.share, l.role,
                coalesce(revops.business_time_add(c.time_zone, c.week, c.holidays, at, c.line * l.share, true), at + c.line * l.share)
         FROM card c JOIN revops.playbook_level l ON l.playbook = c.playbook
+        WHERE c.answered_at IS NULL
         ORDER BY c.task_id, l.level
     ),
     -- whom the rule tells at once: levels 0, -1 ..., due now whatever the hour. What no rule could have stored is left out
@@ -208,7 +225,7 @@ BEGIN
         FROM card c JOIN revops.moment_rule v ON v.rule = c.rule AND v.version = c.version
         CROSS JOIN LATERAL json_array_elements_text(CASE json_typeof(v.definition -> 'tell') WHEN 'array' THEN v.definition -> 'tell' ELSE '[]' END)
              WITH ORDINALITY AS r (role, n)
-        WHERE r.role IN ('coach', 'director')
+        WHERE r.role IN ('coach', 'director') AND c.answered_at IS NULL
         GROUP BY c.subject_kind, c.subject, c.task_id, r.role
     ),
     -- the plans with their conditions, one row each, and one with none for every plan
@@ -265,7 +282,7 @@ BEGIN
         WHERE o.rank <= 3
     )
     SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'opened', 'task', c.task_id, 'rule', c.rule, 'owner', c.rep, 'unit', c.unit, 'due_at', c.due_at)::text) IS NOT NULL)
-    INTO opened FROM card c;
+    INTO opened FROM card c WHERE c.answered_at IS NULL;
     RETURN opened + back;
 END $$;
 COMMENT ON FUNCTION revops.open_tasks(uuid[]) IS
