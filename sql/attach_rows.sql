@@ -107,6 +107,20 @@ SELECT name FROM revops.account WHERE account = 'rows-f1';
 SELECT count(*) AS errors FROM revops.attachment_error;
 SELECT revops.detach('first', 'account') IS NOT NULL AS detached;
 
+-- a contact that was merged into another one stays who it turned out to be
+CREATE TABLE contact (id text PRIMARY KEY, acc text, name text);
+SELECT revops.attach('contact', 'person', '{"person": "id", "account": "acc", "name": "name"}') > 0 AS attached;
+INSERT INTO contact VALUES ('rows-p1', 'rows-f1', 'One'), ('rows-p2', 'rows-f1', 'Two'), ('rows-p3', 'rows-f1', 'Three');
+SELECT revops.process() >= 0 AS some;
+SELECT revops.identify('rows-p2', 'rows-p1');
+DELETE FROM contact WHERE id IN ('rows-p2', 'rows-p3');
+SELECT revops.process() >= 0 AS some;
+SELECT person, identity, account, name FROM revops.person WHERE person LIKE 'rows-p%' ORDER BY 1;
+INSERT INTO contact VALUES ('rows-p2', 'rows-f1', 'Two again');
+SELECT revops.process() >= 0 AS some;
+SELECT person, identity, account, name FROM revops.person WHERE person LIKE 'rows-p%' ORDER BY 1;
+SELECT revops.detach('contact', 'person') IS NOT NULL AS detached;
+
 SET client_min_messages = warning;
 DROP SCHEMA rows CASCADE;
 DROP EXTENSION ltree;

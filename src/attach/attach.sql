@@ -292,7 +292,13 @@ BEGIN
         END IF;
     END IF;
     IF freed IS NOT NULL AND dropping THEN
-        EXECUTE format('DELETE FROM revops.%1$I WHERE %1$I = ANY ($1)', a.kind) USING freed;
+        -- who a visitor turned out to be is ours, and outlives the row: a contact that was merged into another one, say
+        IF a.kind = 'person' THEN
+            UPDATE revops.person p SET account = NULL, name = NULL, title = NULL, time_zone = NULL, properties = '{}' WHERE p.person = ANY (freed) AND p.identity IS NOT NULL;
+            GET DIAGNOSTICS m = ROW_COUNT;
+            n := coalesce(n, 0) + m;
+        END IF;
+        EXECUTE format('DELETE FROM revops.%1$I WHERE %1$I = ANY ($1)%2$s', a.kind, CASE a.kind WHEN 'person' THEN ' AND identity IS NULL' ELSE '' END) USING freed;
         GET DIAGNOSTICS m = ROW_COUNT;
         n := coalesce(n, 0) + m;
         DELETE FROM revops.attached_row l WHERE l.kind = a.kind AND l.subject = ANY (freed);
