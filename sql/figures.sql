@@ -69,6 +69,17 @@ FROM (VALUES ('/long', interval '60 min', '2026-03-12 10:00Z'::timestamptz), ('/
 SELECT revops.process();
 SELECT started_at, dwell, events, longest_object FROM revops.silent_high_intent WHERE visitor = 'vis';
 
+-- a deal whose closing has a day and no time was won after the moments of that day; a customer who has an account by now
+SET revops.as_of = '2026-03-13 12:00Z';
+SELECT count(revops.track('hot', account => 'P')), count(revops.track('warm', person => 'late')) FROM generate_series(1, 1);
+SELECT revops.process();
+INSERT INTO revops.account (account) VALUES ('L');
+INSERT INTO revops.person (person, account) VALUES ('late', 'L');
+INSERT INTO revops.opportunity (opportunity, account, status, opened_at, closed_at) VALUES ('d1', 'P', 'won', '2026-03-01', '2026-03-13'), ('d2', 'L', 'won', '2026-03-01', '2026-03-13 13:00Z');
+SET revops.as_of = '2026-03-14 12:00Z';
+SELECT subject, account, converted_at FROM revops.moment_outcome WHERE occurred_at > '2026-03-12' ORDER BY 1;
+SELECT revops.render_message('{{object}} of {{person}}', '{{account}}', 'A', 'x{{person}}');
+
 -- one product in two spellings is one
 INSERT INTO revops.account (account, properties) VALUES ('P', '{"products": ["CRM", "crm"]}');
 SELECT * FROM revops.account_features('P');

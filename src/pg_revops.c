@@ -2,6 +2,7 @@
  * pg_revops.c
  *	  Calls each room's init, nothing else.
  */
+#include "access/access.h"
 #include "assign/assign.h"
 #include "assign/people.h"
 #include "base/base.h"
@@ -26,6 +27,7 @@ _PG_init(void)
 	PredicateInit();
 	LearnInit();
 	CaptureInit();
+	AccessInit();
 	TextInit();
 	MomentInit();
 	TaskInit();

@@ -5,14 +5,18 @@
  * The policies are read with the rights of whoever asks, who may read neither reps nor permissions. So these functions take the role that asks
  * first, and then look it up as the owner of our tables. They take no role as an argument: nobody can ask what another one sees.
  */
-#include "base/base.h"
+#include "access/access.h"
+
+#include "capture/capture.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(revops_current_rep);
@@ -195,4 +199,87 @@ revops_caller_bound(PG_FUNCTION_ARGS)
 	if (rep == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(rep);
+}
+
+/*
+ * Who writes events, found out once for each transaction: whether no rep bounds the role (unbound: superusers, administrators, the owner), and
+ * else the rep who does, if one does.
+ */
+typedef struct Writer
+{
+	TimestampTz transaction;	/* that it holds for */
+	Oid			role;
+	Oid			session;
+	bool		unbound;
+	Str			rep;			/* data NULL: none */
+	char		last[SUBJECT_KINDS][REVOPS_MAX_KEY + 1];	/* keys that were seen last */
+	int			last_len[SUBJECT_KINDS];
+} Writer;
+
+static const Writer *
+CurrentWriter(Writer *w)
+{
+	Oid			role = GetOuterUserId();
+	text	   *rep;
+
+	if (w->transaction == GetCurrentTransactionStartTimestamp() && w->role == role && w->session == GetSessionUserId())
+		return w;
+	w->transaction = 0;
+	if (w->rep.data != NULL)
+		pfree((char *) w->rep.data);
+	w->rep = StrFrom(NULL);
+	for (int k = 0; k < SUBJECT_KINDS; k++)
+		w->last_len[k] = -1;
+	w->unbound = IsUnbound(role);
+	rep = w->unbound ? NULL : BoundRep(role);
+	if (rep != NULL)
+		w->rep = StrFrom(MemoryContextStrdup(TopMemoryContext, text_to_cstring(rep)));
+	w->role = role;
+	w->session = GetSessionUserId();
+	w->transaction = GetCurrentTransactionStartTimestamp();
+	return w;
+}
+
+/* Does the rep who writes see this key? */
+static void
+CheckKey(Writer *w, SubjectKind kind, Datum key)
+{
+	text	   *t = DatumGetTextPP(key);
+	int			len = VARSIZE_ANY_EXHDR(t);
+
+	if (len == w->last_len[kind] && memcmp(w->last[kind], VARDATA_ANY(t), len) == 0)
+		return;
+	if (!Sees(w->role, kind, PointerGetDatum(t)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("you may not write an event of %s \"%s\"", SubjectKindName(kind), text_to_cstring(t)),
+				 errhint("A rep writes events of customers whom they see.")));
+	w->last_len[kind] = len;
+	memcpy(w->last[kind], VARDATA_ANY(t), len);
+}
+
+/* A rep writes in their own name, of customers whom they see */
+static bool
+CheckWriter(const Datum *keys, const bool *isnull)
+{
+	static Writer writer;
+	static const SubjectKind kinds[] = {SUBJECT_PERSON, SUBJECT_ACCOUNT, SUBJECT_OPPORTUNITY};
+	const Writer *w = CurrentWriter(&writer);
+
+	if (w->rep.data == NULL)
+		return w->unbound;
+	if (!isnull[3] && !StrEq(StrFrom(text_to_cstring(DatumGetTextPP(keys[3]))), w->rep))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("you may not write an event of another rep than \"%s\"", w->rep.data)));
+	for (int k = 0; k < lengthof(kinds); k++)
+		if (!isnull[k])
+			CheckKey(&writer, kinds[k], keys[k]);
+	return false;
+}
+
+void
+AccessInit(void)
+{
+	capture_writer_hook = CheckWriter;
 }

@@ -100,6 +100,8 @@ BEGIN
              GROUP BY r.unit ORDER BY 2 LIMIT 12)
         ) u
         GROUP BY u.unit ORDER BY min(u.place), u.unit);
+    -- where there are few of these: units of which nothing is known yet
+    units := units || ARRAY(SELECT u.unit::text FROM revops.unit u WHERE u.unit <> ALL (units) ORDER BY u.unit LIMIT greatest(40 - cardinality(units), 0));
     -- their members; a unit that the bound cuts is none that could take over as it is
     SELECT array_agg(m.rep ORDER BY m.place, m.rep), max(m.place) INTO members, cut
     FROM (SELECT r.rep, u.place
@@ -242,7 +244,7 @@ BEGIN
 
     -- each customer to a member who may own it and has room: who speaks its language, has the skills that it
     -- requires, knows it best, has got less than an even share, has customers like it.
-    -- The dearest first, so that what is left over, if anything, is small
+    -- Those whom fewest members suit come first, then the dearest
     PERFORM FROM revops.account x WHERE x.owner = ANY (case_.lost) ORDER BY x.account FOR UPDATE;
     CREATE TEMP TABLE handover ON COMMIT DROP AS
     SELECT m.rep COLLATE "C" AS rep, r.languages, p.vector, 0::bigint AS got,
@@ -253,8 +255,15 @@ BEGIN
         FROM revops.account x
         LEFT JOIN revops.account_profile p ON p.account = x.account
         LEFT JOIN LATERAL (SELECT sum(o.amount) AS amount FROM revops.opportunity o WHERE o.account = x.account AND o.status = 'open') v ON true
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS n FROM pg_temp.handover h
+            WHERE (h.room IS NULL OR h.room > 0) AND revops.may(h.rep, 'own', x.account)
+              AND (x.languages IS NULL OR x.languages = '{}' OR h.languages && x.languages)
+              AND NOT EXISTS (SELECT FROM revops.account_need d WHERE d.account = x.account AND d.required
+                              AND NOT EXISTS (SELECT FROM revops.rep_skill k WHERE k.rep = h.rep AND k.skill = d.skill AND k.level >= d.level))
+        ) suit
         WHERE x.owner = ANY (case_.lost)
-        ORDER BY v.amount DESC NULLS LAST, x.account
+        ORDER BY nullif(suit.n, 0) NULLS LAST, v.amount DESC NULLS LAST, x.account
     LOOP
         SELECT h.rep INTO pick
         FROM pg_temp.handover h LEFT JOIN revops.service s ON s.account = a.account AND s.rep = h.rep

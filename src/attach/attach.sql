@@ -625,7 +625,13 @@ BEGIN
         RETURN false;
     END IF;
     path := revops.applied_path(subject_kind, field);
-    written := revops.attachment_update(l.attachment, l.source_key, field, value, l.applied #>> path);
+    BEGIN
+        written := revops.attachment_update(l.attachment, l.source_key, field, value, l.applied #>> path);
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        -- not its detail: that shows the row, to whoever may see the opportunity
+        RAISE EXCEPTION 'field "%" was not written back: %', field, SQLERRM
+            USING ERRCODE = SQLSTATE, HINT = 'The column of the attached table does not take it: see its type and constraints, or attach the table without the field.';
+    END;
     IF written IS NULL THEN
         RETURN false;
     END IF;

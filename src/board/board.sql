@@ -32,22 +32,28 @@ SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.person, c.ac
        m.occurred_at + interval '72 hours' <= revops.now() AS mature
 FROM revops.moment m
 LEFT JOIN revops.task t ON t.subject = m.subject AND t.moment_id = m.moment_id AND t.status <> 'cancelled'
-CROSS JOIN LATERAL (SELECT coalesce(m.account, t.account) AS account) c
+LEFT JOIN revops.person p ON p.person = m.person AND m.account IS NULL AND t.account IS NULL
+CROSS JOIN LATERAL (SELECT coalesce(m.account, t.account, p.account) AS account) c    -- a customer who has an account by now
 CROSS JOIN LATERAL (SELECT CASE WHEN t.answered_at <= revops.now() THEN t.answered_at END AS answered_at) n
 LEFT JOIN revops.account a ON a.account = c.account
 CROSS JOIN LATERAL (SELECT coalesce(t.owner, m.owner) AS rep) r
 LEFT JOIN revops.rep w ON w.rep = r.rep
 LEFT JOIN revops.unit u ON u.unit = coalesce(t.unit, w.unit)
 LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked for
-    SELECT min(x.at) AS converted_at
+    SELECT min(greatest(x.at, m.occurred_at)) AS converted_at
     FROM (
-        SELECT o.closed_at AS at FROM revops.opportunity o
-        WHERE o.account = c.account AND o.status = 'won'
-          AND o.closed_at > m.occurred_at AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
-        UNION ALL
-        SELECT o.closed_at FROM revops.opportunity o
-        WHERE o.opportunity = m.opportunity AND o.status = 'won'
-          AND o.closed_at > m.occurred_at AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+        -- many CRMs know the day alone: it counts to its end
+        SELECT d.at
+        FROM (
+            SELECT o.closed_at AS at FROM revops.opportunity o
+            WHERE o.account = c.account AND o.status = 'won'
+              AND o.closed_at > m.occurred_at - interval '1 day' AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+            UNION ALL
+            SELECT o.closed_at FROM revops.opportunity o
+            WHERE o.opportunity = m.opportunity AND o.status = 'won'
+              AND o.closed_at > m.occurred_at - interval '1 day' AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+        ) d
+        WHERE d.at > m.occurred_at OR revops.local_time(d.at, coalesce(nullif(current_setting('revops.time_zone', true), ''), 'UTC'))::time = '00:00'
         UNION ALL
         SELECT e.occurred_at FROM revops.event e
         WHERE e.account = c.account AND e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
@@ -141,9 +147,10 @@ FROM (
     SELECT o.*, d.day, row_number() OVER (PARTITION BY o.territory ORDER BY o.strength DESC, o.occurred_at, o.moment_id) AS rank
     FROM revops.moment_outcome o
     LEFT JOIN revops.territory y ON y.territory = o.territory
-    CROSS JOIN LATERAL (SELECT coalesce(revops.local_time(revops.now(), y.time_zone), revops.now()::timestamp)::date - 1 AS day) d
+    CROSS JOIN LATERAL (SELECT coalesce(y.time_zone, nullif(current_setting('revops.time_zone', true), '')) AS zone) z
+    CROSS JOIN LATERAL (SELECT coalesce(revops.local_time(revops.now(), z.zone), revops.now()::timestamp)::date - 1 AS day) d
     WHERE o.occurred_at >= revops.now() - interval '3 days'
-      AND coalesce(revops.local_time(o.occurred_at, y.time_zone), o.occurred_at::timestamp)::date = d.day
+      AND coalesce(revops.local_time(o.occurred_at, z.zone), o.occurred_at::timestamp)::date = d.day
 ) x
 LEFT JOIN revops.moment_rule r ON r.rule = x.rule AND r.version = x.version
 LEFT JOIN revops.person p ON p.person = x.person
@@ -170,8 +177,8 @@ COMMENT ON COLUMN revops.top_moments.in_line IS 'Whether it was answered within 
 
 CREATE VIEW revops.silent_high_intent AS
 WITH visit AS MATERIALIZED (
-    SELECT e.person, e.account, e.channel, e.object, e.kind, e.dwell, e.occurred_at, e.event_id,
-           e.occurred_at - max(e.occurred_at + coalesce(e.dwell, interval '0')) OVER w > interval '30 minutes' AS starts
+    SELECT e.person, e.account, e.channel, e.object, e.kind, CASE WHEN e.dwell > interval '1 day' THEN interval '1 day' ELSE e.dwell END AS dwell, e.occurred_at, e.event_id,    -- the whole time that is looked at
+           e.occurred_at - max(e.occurred_at + CASE WHEN e.dwell > interval '1 day' THEN interval '1 day' ELSE coalesce(e.dwell, interval '0') END) OVER w > interval '30 minutes' AS starts
     FROM revops.my_event e
     WHERE e.side = 'customer' AND e.person IS NOT NULL AND NOT e.ahead
       AND e.occurred_at > revops.now() - interval '24 hours' AND e.occurred_at <= revops.now()
@@ -220,7 +227,8 @@ SELECT x.object, x.hour, count(*) AS moments, count(DISTINCT (x.subject_kind, x.
 FROM (
     SELECT m.object, m.subject_kind, m.subject, m.strength,
            extract(hour FROM coalesce(revops.local_time(m.occurred_at, p.time_zone), revops.local_time(m.occurred_at, a.time_zone),
-                                      revops.local_time(m.occurred_at, t.time_zone), m.occurred_at::timestamp))::int AS hour
+                                      revops.local_time(m.occurred_at, t.time_zone), revops.local_time(m.occurred_at, current_setting('revops.time_zone', true)),
+                                      m.occurred_at::timestamp))::int AS hour
     FROM revops.moment m
     LEFT JOIN revops.person p ON p.person = m.person
     LEFT JOIN revops.account a ON a.account = m.account
@@ -230,7 +238,7 @@ FROM (
 GROUP BY x.object, x.hour;
 COMMENT ON VIEW revops.moment_heatmap IS 'What the moments of the last revops.board_days days were about, by the hour of the customer''s own clock';
 COMMENT ON COLUMN revops.moment_heatmap.object IS 'Object of the events that completed them';
-COMMENT ON COLUMN revops.moment_heatmap.hour IS 'Hour, 0 to 23, in the zone of the person, the account or the territory, or else of the session';
+COMMENT ON COLUMN revops.moment_heatmap.hour IS 'Hour, 0 to 23, in the zone of the person, the account or the territory, or else that of revops.time_zone or the session';
 COMMENT ON COLUMN revops.moment_heatmap.moments IS 'Moments';
 COMMENT ON COLUMN revops.moment_heatmap.subjects IS 'Different subjects';
 COMMENT ON COLUMN revops.moment_heatmap.strength IS 'Mean strength';

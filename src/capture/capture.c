@@ -55,6 +55,7 @@ typedef enum EventColumn
 {
 	COL_EVENT_ID,
 	COL_OCCURRED_AT,
+	COL_RECEIVED_AT,
 	COL_AHEAD,
 	COL_EPOCH,
 	COL_TXID,
@@ -69,8 +70,13 @@ typedef enum EventColumn
 } EventColumn;
 
 static const char *const column_names[COLUMNS] = {
-	"event_id", "occurred_at", "ahead", "epoch", "txid",
+	"event_id", "occurred_at", "received_at", "ahead", "epoch", "txid",
 	"person", "account", "opportunity", "rep", "channel", "kind", "object"
+};
+
+static const Oid column_types[COLUMNS] = {
+	UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT4OID, XID8OID,
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID
 };
 
 /* What is known of one leaf. */
@@ -90,6 +96,7 @@ typedef struct Leaf
 } Leaf;
 
 void		(*capture_wake_hook) (void) = NULL;
+bool		(*capture_writer_hook) (const Datum *keys, const bool *isnull) = NULL;
 
 static int	clock_tolerance = CAPTURE_DEFAULT_TOLERANCE;
 static int	partition_interval = 2; /* month */
@@ -280,10 +287,10 @@ GetLeafInfo(Relation rel)
 	{
 		AttrNumber	attno = get_attnum(relid, column_names[c]);
 
-		if (attno == InvalidAttrNumber)
+		if (attno == InvalidAttrNumber || get_atttype(relid, attno) != column_types[c])
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("table \"%s\" lacks the column \"%s\"", RelationGetRelationName(rel), column_names[c]),
+					 errmsg("table \"%s\" lacks the column \"%s\" of type %s", RelationGetRelationName(rel), column_names[c], format_type_be(column_types[c])),
 					 errhint("Only partitions of revops.event may have the trigger revops.event_before_insert().")));
 		fresh.columns[c] = attno;
 	}
@@ -463,7 +470,11 @@ revops_event_before_insert(PG_FUNCTION_ARGS)
 	TupleTableSlot *slot;
 	LeafInfo   *info;
 	bool		isnull;
-	Datum		id;
+	Datum		id,
+				at,
+				keys[COLUMNS];
+	bool		no_key[COLUMNS],
+				moves_clock;
 	int			nset = 0;
 	int			set_columns[3];
 	Datum		set_values[3];
@@ -483,16 +494,23 @@ revops_event_before_insert(PG_FUNCTION_ARGS)
 
 	for (int c = COL_PERSON; c < COLUMNS; c++)
 	{
-		Datum		d = slot_getattr(slot, info->columns[c], &isnull);
+		Datum		d = keys[c] = slot_getattr(slot, info->columns[c], &no_key[c]);
 		Size		most = c == COL_OBJECT ? REVOPS_MAX_OBJECT : REVOPS_MAX_KEY;
 
-		if (!isnull && TextBytes(d) > most)
+		if (!no_key[c] && TextBytes(d) > most)
 			ereport(ERROR,
 					(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
 					 errmsg("%s of an event is longer than %zu bytes", column_names[c], most),
 					 errdetail("It has %zu bytes.", TextBytes(d)),
 					 c == COL_OBJECT ? errhint("Keep what is longer in properties.") : 0));
 	}
+
+	at = slot_getattr(slot, info->columns[COL_RECEIVED_AT], &isnull);
+	if (!isnull && TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(at)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("received_at of an event is not a point in time")));
+	moves_clock = capture_writer_hook == NULL || capture_writer_hook(&keys[COL_PERSON], &no_key[COL_PERSON]);
 
 	id = slot_getattr(slot, info->columns[COL_EVENT_ID], &isnull);
 	if (isnull)
@@ -508,18 +526,15 @@ revops_event_before_insert(PG_FUNCTION_ARGS)
 		}
 	}
 
+	at = slot_getattr(slot, info->columns[COL_OCCURRED_AT], &isnull);
+	if (!isnull && DatumGetTimestampTz(at) > (moves_clock ? RevopsNow() : GetCurrentStatementStartTimestamp()) + clock_tolerance * USECS_PER_SEC)
 	{
-		Datum		at = slot_getattr(slot, info->columns[COL_OCCURRED_AT], &isnull);
+		Datum		ahead = slot_getattr(slot, info->columns[COL_AHEAD], &isnull);
 
-		if (!isnull && DatumGetTimestampTz(at) > RevopsNow() + clock_tolerance * USECS_PER_SEC)
+		if (isnull || !DatumGetBool(ahead))
 		{
-			Datum		ahead = slot_getattr(slot, info->columns[COL_AHEAD], &isnull);
-
-			if (isnull || !DatumGetBool(ahead))
-			{
-				set_columns[nset] = info->columns[COL_AHEAD];
-				set_values[nset++] = BoolGetDatum(true);
-			}
+			set_columns[nset] = info->columns[COL_AHEAD];
+			set_values[nset++] = BoolGetDatum(true);
 		}
 	}
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)

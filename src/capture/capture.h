@@ -17,6 +17,12 @@ extern void CaptureInit(void);
 /* Called once, right after the commit of a transaction that wrote events; must neither throw nor touch the catalogs. */
 extern void (*capture_wake_hook) (void);
 
+/*
+ * Whether the role that writes may move the clock by revops.as_of; ERROR where it is a rep's, who writes of others than their own customers. keys: person, account,
+ * opportunity and rep of the event, NULL where it has none. Set by the access room; NULL: everybody may.
+ */
+extern bool (*capture_writer_hook) (const Datum *keys, const bool *isnull);
+
 /* uuid.c: true once for the id that this backend generated last, in this very statement: nobody else can have used it */
 extern bool UuidTakeFresh(const pg_uuid_t *id);
 

@@ -231,10 +231,9 @@ DECLARE
     low     timestamptz;
     high    timestamptz;
     made    text;
-    ready   boolean := true;
     other   text;
 BEGIN
-    IF at IS NULL OR NOT isfinite(at) THEN
+    IF at IS NULL OR NOT isfinite(at) OR at < '4712-01-01 00:00+00 BC' THEN
         RAISE EXCEPTION 'a partition needs a point in time, not %', coalesce(at::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT p.partition::text INTO made FROM revops.event_partitions() p WHERE p.since <= at AND at < p.until;
@@ -269,19 +268,10 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE ALL ON revops.%I FROM %s', made, other);
     END LOOP;
-    LOCK TABLE ONLY revops.event IN SHARE UPDATE EXCLUSIVE MODE;
+    LOCK TABLE ONLY revops.event IN SHARE ROW EXCLUSIVE MODE;    -- writers wait: one that has chosen event_default already would fail
     LOCK TABLE revops.event_default IN ACCESS EXCLUSIVE MODE;    -- as ATTACH does
     IF EXISTS (SELECT FROM revops.event_default d WHERE d.occurred_at >= low AND d.occurred_at < high) THEN
-        IF to_regprocedure('revops.stream_caught_up()') IS NOT NULL THEN
-            EXECUTE 'SELECT revops.stream_caught_up()' INTO ready;
-        END IF;
-        IF NOT ready THEN
-            RAISE EXCEPTION 'events between % and % are still to be processed', low, high
-                USING ERRCODE = 'object_in_use',
-                      DETAIL = 'They lie in revops.event_default, and the stream must take them before they are moved.',
-                      HINT = 'Run revops.process(), or wait for the worker, and try again.';
-        END IF;
-        -- before the trigger is there: rows move verbatim
+        -- before the trigger is there: rows move verbatim, and the stream knows what it has taken by their transaction, wherever they lie
         EXECUTE format('WITH moved AS (DELETE FROM revops.event_default WHERE occurred_at >= $1 AND occurred_at < $2 RETURNING *)
                         INSERT INTO revops.%I SELECT * FROM moved', made) USING low, high;
     END IF;
@@ -296,6 +286,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$
 DECLARE
     most    CONSTANT int := 1000;    -- of one call, against a wild clock
+    strays  CONSTANT int := 60;
     moment  timestamptz := revops.now();
     last    timestamptz := moment + ahead;
     unit    text := current_setting('revops.partition_interval');
@@ -303,7 +294,6 @@ DECLARE
     stretch timestamptz;
     covered tstzmultirange;
     free    tstzrange;
-    ready   boolean := true;
     known   int;
 BEGIN
     IF ahead IS NULL OR ahead < '0'::interval OR since > last OR NOT isfinite(coalesce(since, moment)) THEN
@@ -311,15 +301,14 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give ahead as an interval of 0 or more, and since as an earlier time.';
     END IF;
     SELECT count(*), coalesce(range_agg(tstzrange(p.since, p.until)), '{}') INTO known, covered FROM revops.event_partitions() p;
-    IF to_regprocedure('revops.stream_caught_up()') IS NOT NULL THEN
-        EXECUTE 'SELECT revops.stream_caught_up()' INTO ready;
-    END IF;
     FOR stretch IN
         -- newest first
         SELECT s.at FROM generate_series(date_trunc(unit, coalesce(since, moment), 'UTC'), last, ('1 ' || unit)::interval) AS s(at)
         UNION
-        SELECT date_trunc(unit, d.occurred_at, 'UTC') FROM revops.event_default d
-        WHERE ready AND d.occurred_at <= last AND (keep IS NULL OR d.occurred_at >= moment - keep)
+        -- of stray events a few at a time, and none before there are calendars: the table is locked meanwhile
+        (SELECT DISTINCT date_trunc(unit, d.occurred_at, 'UTC') FROM revops.event_default d
+         WHERE d.occurred_at <= last AND d.occurred_at >= greatest(moment - keep, '4712-01-01 00:00+00 BC')
+         ORDER BY 1 DESC LIMIT strays)
         ORDER BY 1 DESC LIMIT most
     LOOP
         BEGIN
@@ -328,8 +317,6 @@ BEGIN
                 PERFORM revops.make_partition(lower(free));
             END LOOP;
         EXCEPTION
-            WHEN object_in_use THEN
-                NULL;    -- once the stream has taken them
             WHEN lock_not_available THEN
                 RAISE WARNING 'no partition was made for %: revops.event is in use', lower(free)
                     USING HINT = 'It will be at the next run. Long transactions that write events delay it.';
@@ -352,6 +339,11 @@ BEGIN
     IF keep IS NULL THEN
         RETURN 0;
     END IF;
+    IF EXISTS (SELECT FROM revops.stream_lane l, revops.lane_backlog(l, moment - keep) b WHERE b.backlog > 0) THEN
+        RAISE WARNING 'nothing is dropped: events as old as that are still to be processed'
+            USING HINT = 'It will be at the next run after the stream has taken them. SELECT * FROM revops.health() says what keeps it.';
+        RETURN 0;
+    END IF;
     PERFORM pg_advisory_xact_lock('revops.event'::regclass::oid::int, 1);
     FOR old IN SELECT p.partition FROM revops.event_partitions() p WHERE p.until <= moment - keep LOOP
         BEGIN
@@ -367,6 +359,8 @@ BEGIN
     DELETE FROM revops.event_default d WHERE d.occurred_at < moment - keep;
     DELETE FROM revops.event_intent i WHERE i.occurred_at < moment - keep;
     DELETE FROM revops.rejected_event r WHERE r.rejected_at < moment - keep;
+    DELETE FROM revops.failed_event f WHERE f.occurred_at < moment - keep AND NOT EXISTS (SELECT FROM revops.event e WHERE e.event_id = f.event_id);
+    DELETE FROM revops.late_event l WHERE l.occurred_at < moment - keep;
     RETURN dropped;
 END $$;
 COMMENT ON FUNCTION revops.drop_expired_partitions() IS 'Drop the partitions of revops.event that are wholly older than revops.retention, and what else is as old; returns how many were dropped';
@@ -385,6 +379,8 @@ DECLARE
 BEGIN
     IF kind IS NULL OR kind = '' THEN
         RAISE EXCEPTION 'an event needs a kind' USING ERRCODE = 'invalid_parameter_value', HINT = 'Say what was done, such as ''page_view''.';
+    ELSIF side NOT IN ('customer', 'rep', 'system') THEN
+        RAISE EXCEPTION 'the side of an event is customer, rep or system, not "%"', side USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF event_id IS NULL THEN
         INSERT INTO revops.event (event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)

@@ -96,6 +96,7 @@ CREATE TABLE revops.late_event (
     noted_at     timestamptz NOT NULL DEFAULT revops.now(),
     CONSTRAINT late_event_pkey PRIMARY KEY (subject, rule, version, event_id)
 );
+CREATE INDEX late_event_noted_at ON revops.late_event (noted_at);
 COMMENT ON TABLE revops.late_event IS 'Events that came later than revops.allowed_lateness: they changed no moment of that rule';
 COMMENT ON COLUMN revops.late_event.event_id IS 'The event';
 COMMENT ON COLUMN revops.late_event.occurred_at IS 'When it occurred';

@@ -84,6 +84,10 @@ BEGIN
         RAISE EXCEPTION 'weight % of signal "%" is out of range', weight, signal
             USING ERRCODE = 'numeric_value_out_of_range', HINT = 'Give a weight above 0 and up to 1e9.';
     END IF;
+    IF half_life <= '0' OR daily_cap <= 0 THEN
+        RAISE EXCEPTION 'the half-life and the daily cap of signal "%" must be more than 0', signal
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for the half-life of the intent, and for no cap.';
+    END IF;
     PERFORM revops.check_match(match::text);
     -- waits for the passes that are under way, so that no event is scored by half of a change
     LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;

@@ -454,9 +454,10 @@ PassBody(int lane, int64 max_events, bool adopt, bool nowait, TxSnapshot *forced
 	static SqlPlan due = {"SELECT (revops.next_escalation_at() <= revops.now())::int::bigint", 0};
 	static SqlPlan escalate = {"SELECT revops.escalate_due()::bigint", 0};
 	static SqlPlan idle = {
-		"SELECT greatest(ceil(extract(epoch FROM least("
+		/* greatest() makes nothing of NULL: where nothing is due, there is no number */
+		"SELECT CASE WHEN d.at IS NOT NULL THEN greatest(ceil(extract(epoch FROM d.at - revops.now()) * 1000), 0)::bigint END FROM (SELECT least("
 		"(SELECT s.due_at FROM revops.moment_state s WHERE s.due_at IS NOT NULL AND revops.subject_lane(s.subject_kind, s.subject, $2) = $1 ORDER BY s.due_at LIMIT 1),"
-		" CASE WHEN $1 = 0 THEN revops.next_escalation_at() END) - revops.now()) * 1000), 0)::bigint", 2, {INT4OID, INT4OID}
+		" CASE WHEN $1 = 0 THEN revops.next_escalation_at() END) AS at) d", 2, {INT4OID, INT4OID}
 	};
 	PassResult	result = {.idle = -1};
 	Pass		pass = {0};

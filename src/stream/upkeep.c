@@ -31,23 +31,33 @@ typedef struct Repair
 	int64		last_request;
 } Repair;
 
-/* Events that are the subject's by now, or of whom it asks, may have answered its cards */
+/*
+ * Events that are the subject's by now, or of whom it asks, may have answered its cards; and cards of moments that were retracted may have been locked
+ * when they were to be cancelled.
+ */
 static void
-AnswerCards(Pass *pass, Datum kind, Datum subject)
+SettleCards(Pass *pass, Datum kind, Datum subject)
 {
 	static SqlPlan open_cards = {
-		"SELECT array_agg(moment_id) FROM revops.task"
-		" WHERE subject = $2 COLLATE \"C\" AND subject_kind = $1::text::revops.subject_kind AND status IN ('open', 'claimed')",
+		"SELECT array_agg(t.moment_id) FILTER (WHERE m.retracted_at IS NULL), array_agg(t.moment_id) FILTER (WHERE m.retracted_at IS NOT NULL)"
+		" FROM revops.task t JOIN revops.moment m USING (subject, moment_id)"
+		" WHERE t.subject = $2 COLLATE \"C\" AND t.subject_kind = $1::text::revops.subject_kind AND t.status IN ('open', 'claimed')",
 		2, {TEXTOID, TEXTOID}
 	};
+	static SqlPlan cancel = {"SELECT revops.cancel_tasks($1)", 1, {UUIDARRAYOID}};
 	Datum		args[2] = {kind, subject};
-	Datum		moments;
-	bool		none;
+	Datum		standing,
+				retracted;
+	bool		none,
+				none_retracted;
 
 	SqlRun(&open_cards, args, NULL);
-	moments = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &none);
+	standing = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &none);
+	retracted = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &none_retracted);
+	if (!none_retracted)
+		SqlRun(&cancel, &retracted, NULL);
 	if (!none)
-		AnswerMoments(pass, moments);
+		AnswerMoments(pass, standing);
 }
 
 static void
@@ -55,6 +65,7 @@ RunRepair(Pass *pass, void *arg)
 {
 	Repair	   *r = arg;
 	MomentPass *moments = MomentPassBegin(0, 1);
+	Datum		args[3] = {CStringGetTextDatum(SubjectKindName(r->kind)), PointerGetDatum(cstring_to_text_with_len(r->subject.data, r->subject.len)), TimestampTzGetDatum(r->since)};
 
 	ScoreRecompute(r->kind, r->subject, pass->consumed);
 	if (r->since < DT_NOEND)
@@ -64,14 +75,12 @@ RunRepair(Pass *pass, void *arg)
 			" AND occurred_at >= $3",
 			3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
 		};
-		Datum		args[3] = {CStringGetTextDatum(SubjectKindName(r->kind)),
-		PointerGetDatum(cstring_to_text_with_len(r->subject.data, r->subject.len)), TimestampTzGetDatum(r->since)};
 
 		SqlRun(&replayed, args, NULL);
 		MomentPassRepair(moments, r->kind, r->subject, r->since, pass->consumed);
 		WriteMoments(pass, moments, NULL);
-		AnswerCards(pass, args[0], args[1]);
 	}
+	SettleCards(pass, args[0], args[1]);
 	if (r->kind == SUBJECT_OPPORTUNITY)
 		StageRecompute(&r->subject, 1, pass->consumed);
 }

@@ -154,7 +154,9 @@ COMMENT ON FUNCTION revops.put_playbook(text, text, jsonb, interval, text, jsonb
 
 CREATE FUNCTION revops.render_message(template text, person text, account text, object text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(template,
-        '{{object}}', coalesce(object, '')), '{{account}}', coalesce(account, '')), '{{person}}', coalesce(person, ''))
+    -- what is filled in is not looked through for more: its braces are others meanwhile
+    SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(template,
+        '{{object}}', pg_catalog.replace(coalesce(object, ''), '{{', E'\x01')), '{{account}}', pg_catalog.replace(coalesce(account, ''), '{{', E'\x01')),
+        '{{person}}', pg_catalog.replace(coalesce(person, ''), '{{', E'\x01')), E'\x01', '{{')
 $$;
 COMMENT ON FUNCTION revops.render_message(text, text, text, text) IS 'A template with {{person}}, {{account}} and {{object}} filled in';

@@ -293,11 +293,22 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit 
 DECLARE
     n int;
 BEGIN
-    WITH gone AS (
-        UPDATE revops.task t SET status = 'cancelled', cancelled_at = revops.now()
+    WITH theirs AS MATERIALIZED (
+        SELECT t.subject_kind, t.subject, t.task_id
         FROM unnest(cancel_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
-        WHERE t.subject = m.subject AND t.moment_id = m.moment_id
-          AND t.status IN ('open', 'claimed')
+        JOIN revops.task t ON t.subject = m.subject AND t.moment_id = m.moment_id
+        WHERE t.status IN ('open', 'claimed')
+    ), free AS MATERIALIZED (
+        SELECT t.subject, t.task_id FROM revops.task t
+        WHERE (t.subject, t.task_id) IN (SELECT x.subject, x.task_id FROM theirs x) AND t.status IN ('open', 'claimed') FOR UPDATE SKIP LOCKED
+    ), later AS (
+        -- a card that somebody has locked is come back to
+        INSERT INTO revops.repair_request (subject_kind, subject, since)
+        SELECT DISTINCT x.subject_kind, x.subject, 'infinity'::timestamptz FROM theirs x
+        WHERE NOT EXISTS (SELECT FROM free l WHERE l.subject = x.subject AND l.task_id = x.task_id)
+    ), gone AS (
+        UPDATE revops.task t SET status = 'cancelled', cancelled_at = revops.now()
+        FROM free l WHERE t.subject = l.subject AND t.task_id = l.task_id
         RETURNING t.subject, t.task_id
     ), stopped AS (
         UPDATE revops.escalation e SET stopped_at = revops.now()

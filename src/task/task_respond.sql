@@ -32,7 +32,7 @@ BEGIN
         WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at
           AND (t.subject_kind = 'opportunity' OR t.subject_kind = 'person' AND o.person IS NULL AND o.account IS NULL)
     ), first AS MATERIALIZED (
-        SELECT DISTINCT ON (h.subject, h.task_id) h.subject, h.task_id, h.rep, h.at, h.event_id
+        SELECT DISTINCT ON (h.subject, h.task_id) h.subject_kind, h.subject, h.task_id, h.rep, h.at, h.event_id
         FROM hit h
         WHERE h.at >= h.moment_at
           -- what made the moment does not answer it: three follow-ups that avoid a question
@@ -45,11 +45,18 @@ BEGIN
                OR h.owner IS NULL AND (h.unit IS NULL OR EXISTS (SELECT FROM revops.rep r WHERE r.rep = h.rep AND r.unit = h.unit))
                OR EXISTS (SELECT FROM revops.escalation e WHERE e.subject = h.subject AND e.task_id = h.task_id AND e.told = h.rep))
         ORDER BY h.subject, h.task_id, h.at, h.event_id
+    ), free AS MATERIALIZED (
+        SELECT t.subject, t.task_id FROM revops.task t WHERE (t.subject, t.task_id) IN (SELECT f.subject, f.task_id FROM first f) FOR UPDATE SKIP LOCKED
+    ), later AS (
+        -- a card that somebody has locked is come back to, so that no client can hold up the stream
+        INSERT INTO revops.repair_request (subject_kind, subject, since)
+        SELECT DISTINCT f.subject_kind, f.subject, 'infinity'::timestamptz FROM first f
+        WHERE NOT EXISTS (SELECT FROM free l WHERE l.subject = f.subject AND l.task_id = f.task_id)
     ), answered AS (
         UPDATE revops.task t
         SET status = CASE WHEN t.status IN ('open', 'claimed') THEN 'answered' ELSE t.status END,
             answered_at = f.at, answered_by = f.rep, answered_by_event = f.event_id
-        FROM first f
+        FROM first f JOIN free l USING (subject, task_id)
         WHERE t.subject = f.subject AND t.task_id = f.task_id AND t.status <> 'cancelled'
           AND (t.answered_at IS NULL OR f.at < t.answered_at OR f.at = t.answered_at AND f.event_id < t.answered_by_event)
         RETURNING t.subject_kind, t.subject, t.task_id, t.rule, t.owner, t.answered_at, t.answered_by, t.due_at
@@ -147,12 +154,37 @@ END $$;
 COMMENT ON FUNCTION revops.claim_tasks(text, int) IS
 'A rep takes up to n cards, the soonest due first: his own, and those of his unit that nobody owns. Two who claim at once never get the same one';
 
+CREATE FUNCTION revops.check_work(account text, mine text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    who     CONSTANT text := revops.caller_bound();
+    denied  boolean;
+    reads   boolean;
+BEGIN
+    IF who IS NULL OR check_work.account IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT coalesce(bool_or(p.deny AND p.what IN ('read', 'write')), false), coalesce(bool_or(NOT p.deny AND p.what = 'read'), false)
+    INTO denied, reads
+    FROM revops.rep r JOIN revops.account a ON a.account = check_work.account COLLATE "C" LEFT JOIN revops.rep o ON o.rep = a.owner
+    JOIN revops.permission p ON p.grantee = CASE p.grantee_kind WHEN 'rep' THEN r.rep ELSE r.unit END AND p.until > statement_timestamp()
+        AND CASE p.scope_kind WHEN 'all' THEN true WHEN 'account' THEN p.scope = a.account WHEN 'unit' THEN p.scope = o.unit
+                 WHEN 'territory' THEN p.scope = a.territory WHEN 'industry' THEN p.scope = a.industry ELSE p.scope = a.segment END
+    WHERE r.rep = who;
+    -- who may only read does no work, but for their own cards
+    IF denied OR reads AND NOT who = ANY (check_work.mine) AND NOT revops.may(who, 'write', check_work.account) THEN
+        RAISE EXCEPTION 'you may read, and not write, what is of account "%"', check_work.account USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END $$;
+COMMENT ON FUNCTION revops.check_work(text, text[]) IS 'An error where the rep who called may only read a customer, or is denied to write. mine: who may work on it all the same';
+
 CREATE FUNCTION revops.respond(task bigint, plan int DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     card revops.task;
-    at   CONSTANT timestamptz := revops.now();
+    at   timestamptz := revops.now();
     who  CONSTANT text := revops.caller_bound();    -- a rep who says so answered it, whoever owns the card
 BEGIN
     SELECT * INTO card FROM revops.task t WHERE t.task_id = respond.task FOR UPDATE;
@@ -173,7 +205,11 @@ BEGIN
         SELECT FROM revops.task_plan p WHERE p.subject = card.subject AND p.task_id = card.task_id AND p.rank = respond.plan) THEN
         RAISE EXCEPTION 'task % has no plan %', respond.task, respond.plan
             USING ERRCODE = 'invalid_parameter_value', HINT = 'A plan is given by its rank in revops.task_plan.';
+    ELSIF octet_length(respond.note) > 100000 THEN
+        RAISE EXCEPTION 'the note is longer than 100,000 bytes' USING ERRCODE = 'string_data_right_truncation';
     END IF;
+    PERFORM revops.check_work(card.account, ARRAY[card.owner, card.claimed_by]);
+    at := greatest(at, card.moment_at);    -- nobody answers what has not been
     -- where a captured event was first, this only adds what the rep did
     UPDATE revops.task t
     SET status = 'answered', answered_at = coalesce(t.answered_at, at), answered_by = coalesce(t.answered_by, who, t.claimed_by, t.owner),
@@ -211,7 +247,10 @@ BEGIN
     ELSIF coalesce(complete.outcome, '') = '' THEN
         RAISE EXCEPTION 'task % needs an outcome to be completed', complete.task
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Say what came of it, such as ''meeting booked'' or ''no interest''.';
+    ELSIF octet_length(complete.outcome) > 10000 THEN
+        RAISE EXCEPTION 'the outcome is longer than 10,000 bytes' USING ERRCODE = 'string_data_right_truncation';
     END IF;
+    PERFORM revops.check_work(card.account, ARRAY[card.owner, card.claimed_by]);
     UPDATE revops.task t SET status = 'completed', outcome = complete.outcome, completed_at = revops.now()
     WHERE t.subject = card.subject AND t.task_id = card.task_id;
 END $$;

@@ -37,7 +37,7 @@ END $$;
 COMMENT ON FUNCTION revops.unknown_names() IS 'What the configuration names that is not there, one line each: playbooks, intents, calendars, territories, units, reps, time zones';
 
 CREATE FUNCTION revops.health(max_lag interval DEFAULT '1 minute', OUT check_name text, OUT ok boolean, OUT detail text, OUT hint text) RETURNS SETOF record
-LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     at        CONSTANT timestamptz := revops.now();    -- loads the library too, so that its settings are known

@@ -195,6 +195,10 @@ ApplySettings(void)
 	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 #endif
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("role", "none", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 static void
@@ -387,7 +391,8 @@ LaneLoop(void)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pg_revops lane", ALLOCSET_DEFAULT_SIZES);
 	TimestampTz not_before = 0;
 	uint32		kicks = my_database->kicks;
-	int			failures = 0;
+	int			failures = 0,
+				stuck = 0;		/* passes in a row after which something was due already */
 	bool		told_paused = false;
 
 	while (!end_requested && DatabaseWanted(my_database, my_start.dboid))
@@ -397,6 +402,9 @@ LaneLoop(void)
 
 		my_idle = -1;
 		may_die = true;
+		/* the clock was set back */
+		if (not_before > now + Max(worker_naptime * INT64CONST(1000), LONGEST_PASS_BACKOFF))
+			not_before = 0;
 		if (kicks != my_database->kicks)
 		{
 			kicks = my_database->kicks;
@@ -456,9 +464,13 @@ LaneLoop(void)
 			if (outcome == PASS_MORE)
 				timeout = 0;
 		}
-		/* a due time is looked for by the clock of the pass: not in a row without a pause */
+		/*
+		 * a due time is looked for by the clock of the pass: not in a row without a pause, and what cannot be done yet (a client has the
+		 * card locked) is come back to ever later
+		 */
+		stuck = my_idle == 0 ? Min(stuck + 1, 20) : 0;
 		if (timeout > 0 && my_idle >= 0)
-			timeout = Min(timeout, Max(my_idle, 1));
+			timeout = Min(timeout, Max(my_idle, 1L << (stuck > 0 ? stuck - 1 : 0)));
 		if (not_before != 0)
 			timeout = Max((not_before - now + 999) / 1000, 1);
 		may_die = false;
@@ -467,6 +479,7 @@ LaneLoop(void)
 		if (timeout > 0)
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, WorkerWaitEvent(WAIT_WORK));
 		ResetLatch(MyLatch);
+		QueryCancelPending = false; /* nothing runs that it could be for */
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{

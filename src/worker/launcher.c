@@ -466,6 +466,7 @@ LauncherMain(Datum arg)
 		List	   *scan;
 		long		timeout;
 
+		QueryCancelPending = false; /* nothing runs that it could be for */
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
