@@ -29,7 +29,7 @@ typedef struct Amount
 /* amount.c: the sum that begins at a place */
 extern bool AmountAt(const Letters *text, int at, Amount *amount);
 
-/* A Chinese or Arabic whole number, as dates have it: at most 9999 */
+/* number.c: a whole number in Chinese, in Arabic digits or in English, as dates have it: at most 9999 */
 extern bool SmallNumberAt(const Letters *text, int at, int *value, int *end);
 
 /* A day or a span of days */
@@ -40,7 +40,8 @@ typedef struct When
 	bool		deadline;		/* by, before, within */
 	bool		vague;			/* today, tomorrow: said of many things */
 	bool		part;			/* the beginning, middle or end of a span */
-	bool		past;			/* said to be past */
+	bool		past;			/* said to be past, or no day at all */
+	bool		feast;			/* what comes before it comes on an earlier day */
 	int			end;
 } When;
 
