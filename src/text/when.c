@@ -5,6 +5,7 @@
  * A span is its days; what comes before a span ("三月前", "before March") ends on the day before it begins, what comes by it on its last day. A
  * month or day without a year is the next one, unless it has just gone.
  */
+#include "text/amount.h"
 #include "text/when.h"
 
 #include "utils/datetime.h"
@@ -173,7 +174,82 @@ PartOf(When *w, int part)
 	return w->part = true;
 }
 
-/* 2026-03-31, 2026/3/31, 2026.3.31 */
+int
+MonthsOn(int day, int months)
+{
+	int			y,
+				m,
+				d;
+
+	j2date(day, &y, &m, &d);
+	y += (m - 1 + months) / 12;
+	m = (m - 1 + months) % 12 + 1;
+	return y > 2200 ? -1 : date2j(y, m, Min(d, day_tab[isleap(y)][m - 1]));
+}
+
+bool
+NoSuchDay(When *w, int end)
+{
+	SetDay(w, 0);
+	w->end = end;
+	return w->past = true;
+}
+
+int
+YearAfter(const Letters *t, int at, int *end)
+{
+	int			i = Spaces(t, at);
+	int			from,
+				after,
+				y;
+
+	if (i < t->n && t->c[i] == ',')
+		i = Spaces(t, i + 1);
+	if (SaysOne(t, i, "of |in ", &after) >= 0)
+		i = after;
+	if (Says(t, i, "next year", &after))
+	{
+		*end = after;
+		return -1;
+	}
+	/* 2027, -2027, FY27, '27 */
+	from = i;
+	if (i == at && (t->c[i] == '-' || t->c[i] == '/') && IsDigit(t->c[i + 4]))
+		from = i + 1;
+	else if (t->c[i] == '\'')
+		from = i + 1;
+	else if (t->c[i] == 'f' && t->c[i + 1] == 'y' && i > at)
+		from = i + 2;
+	if (from == at || !IsDigit(t->c[from]) || !SmallNumberAt(t, from, &y, &after))
+		return 0;
+	if (from > i && after == from + 2)
+		y += 2000;
+	/* Q3, 2000 seats */
+	if (y < 1990 || y > 2200 || (y % 100 == 0 && Counted(t, after)))
+		return 0;
+	*end = after;
+	return y;
+}
+
+/* 2027 Q2, 2027-H1: the part of a year behind it */
+static bool
+PartBehindYear(const Letters *t, int at, int year, When *w)
+{
+	int			i = Spaces(t, at);
+	int			n;
+
+	if (i == at && (t->c[i] == '-' || t->c[i] == '/'))
+		i++;
+	n = SaysOne(t, i, "q1|q2|q3|q4|h1|h2", &w->end);
+	if (n < 0 || year < 1990 || year > 2200)
+		return false;
+	if (n < 4)
+		SetMonths(w, year, n * 3 + 1, n * 3 + 3);
+	else
+		SetMonths(w, year, (n - 4) * 6 + 1, (n - 4) * 6 + 6);
+	return true;
+}
+
 bool
 NumericDate(const Letters *t, int at, When *w)
 {
@@ -183,12 +259,27 @@ NumericDate(const Letters *t, int at, When *w)
 	int			end;
 	uint32		mark;
 
+	if (t->c[at] == 'f' && t->c[at + 1] == 'y' && IsDigit(t->c[at + 2]) && SmallNumberAt(t, at + 2, &y, &end))
+		return PartBehindYear(t, end, end == at + 4 ? y + 2000 : y, w);
 	if (!IsDigit(t->c[at]) || !SmallNumberAt(t, at, &y, &end) || y < 1990 || y > 2200 || end - at != 4 || end >= t->n)
 		return false;
+	if (PartBehindYear(t, end, y, w))
+		return true;
 	mark = t->c[end];
-	if ((mark != '-' && mark != '/' && mark != '.') || !IsDigit(t->c[end + 1]) || !SmallNumberAt(t, end + 1, &m, &end) || t->c[end] != mark ||
-		!IsDigit(t->c[end + 1]) || !SmallNumberAt(t, end + 1, &d, &end) || !ValidDay(y, m, d) || (t->c[end] == '-' && IsDigit(t->c[end + 1])))
+	if ((mark != '-' && mark != '/' && mark != '.') || !IsDigit(t->c[end + 1]) || !SmallNumberAt(t, end + 1, &m, &end))
 		return false;
+	if (t->c[end] != mark && mark != '.' && m >= 1 && m <= 12 && !IsWordLetter(t->c[end]))
+	{
+		/* alone it may be any number */
+		SetMonths(w, y, m, m);
+		w->vague = true;
+		w->end = end;
+		return true;
+	}
+	if (t->c[end] != mark || !IsDigit(t->c[end + 1]) || !SmallNumberAt(t, end + 1, &d, &end) || (t->c[end] == '-' && IsDigit(t->c[end + 1])))
+		return false;
+	if (!ValidDay(y, m, d))
+		return NoSuchDay(w, end);
 	SetDay(w, date2j(y, m, d));
 	w->end = end;
 	return true;
@@ -205,12 +296,12 @@ WhenAt(const Letters *t, int at, int today, When *w)
 	if (!NumericDate(t, at, w) && !((IsHan(t->c[at]) || IsDigit(t->c[at]) || t->c[at] == 'q' || t->c[at] == 0x3007) && HanWhen(t, at, today, w)) &&
 		!(!IsHan(t->c[at]) && EnglishWhen(t, at, today, w)))
 		return false;
-	/* 前: of a span the day before it, of a day or an end the day itself */
+	/* 前: of a span or a feast the day before it, of a day or an end the day itself */
 	if (!w->past && SaysOne(t, w->end, "之前|以前|前", &end) >= 0 && SaysOne(t, w->end, "前台|前期|前后|前面|前往|前端|前提", &at) < 0)
 	{
 		int			n = w->last - w->first + 1;
 
-		if (!w->part && (n == 3 || n == 7 || (n >= 28 && n <= 31) || n > 85))
+		if (w->feast || (!w->part && (n == 3 || n == 7 || (n >= 28 && n <= 31) || n > 85)))
 			w->first = w->last = w->first - 1;
 		w->deadline = true;
 		w->end = end;

@@ -29,7 +29,16 @@ extern int	YearOf(int today, int y, int m, int d, int gone);
 /* Its early (0), middle (1) or late (2) part */
 extern bool PartOf(When *w, int part);
 
-/* 2026-03-31, 2026/3/31, 2026.3.31 */
+/* So many months after a day; -1: too far */
+extern int	MonthsOn(int day, int months);
+
+/* A day that does not exist, as 30 February: it is read, and says nothing. True */
+extern bool NoSuchDay(When *w, int end);
+
+/* ", 2026", " of 2026", " FY27" after a month, a quarter or a day; -1: next year; 0: none, and *end is as it was */
+extern int	YearAfter(const Letters *t, int at, int *end);
+
+/* 2026-03-31, 2026/3/31, 2026.3.31; 2026-03; 2027 Q2, FY27-H1 */
 extern bool NumericDate(const Letters *t, int at, When *w);
 
 /* when_zh.c, when_en.c: the date in words that begins here */

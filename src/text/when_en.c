@@ -28,24 +28,6 @@ Ordinal(const Letters *t, int at)
 	return end;
 }
 
-/* ", 2026" after a month or a day; 0: none */
-static int
-YearAfter(const Letters *t, int at, int *end)
-{
-	int			i = Spaces(t, at);
-	int			y;
-
-	if (i < t->n && t->c[i] == ',')
-		i = Spaces(t, i + 1);
-	if (Says(t, i, "of ", end))
-		i = *end;
-	if (i > at && IsDigit(t->c[i]) && SmallNumberAt(t, i, &y, end) && y >= 1990 && y <= 2200)
-		return y;
-	if (Says(t, i, "next year", end))
-		return -1;
-	return 0;
-}
-
 /* A span that has a name: March 2026, Q3, next quarter, the year */
 static bool
 EnglishSpan(const Letters *t, int at, int today, When *w, bool led)
@@ -78,7 +60,7 @@ EnglishSpan(const Letters *t, int at, int today, When *w, bool led)
 				end = after;
 			year = year > 0 ? year : year < 0 ? y + 1 : YearOf(today, y, n, day, JUST_GONE);
 			if (!ValidDay(year, n, day))
-				return false;
+				return NoSuchDay(w, end);
 			SetDay(w, date2j(year, n, day));
 			w->end = end;
 			return true;
@@ -154,7 +136,8 @@ EnglishSpan(const Letters *t, int at, int today, When *w, bool led)
 		w->end = end;
 		return true;
 	}
-	if (IsDigit(t->c[at]) && SmallNumberAt(t, at, &n, &end) && n >= 2000 && n <= 2100 && led && end - at == 4)
+	if (IsDigit(t->c[at]) && SmallNumberAt(t, at, &n, &end) && n >= 2000 && n <= 2100 && led && end - at == 4 &&
+		!((t->c[end] == '-' || t->c[end] == '/' || t->c[end] == '.') && IsDigit(t->c[end + 1])))
 	{
 		SetMonths(w, n, 1, 12);
 		w->end = end;
@@ -241,7 +224,7 @@ EnglishDay(const Letters *t, int at, int today, When *w)
 				end = after;
 			year = year > 0 ? year : year < 0 ? y + 1 : YearOf(today, y, month, n, JUST_GONE);
 			if (!ValidDay(year, month, n))
-				return false;
+				return NoSuchDay(w, end);
 			SetDay(w, date2j(year, month, n));
 			w->end = end;
 			return true;
@@ -286,14 +269,24 @@ EnglishWhen(const Letters *t, int at, int today, When *w)
 		int			unit;
 		int			last;
 
-		i = Spaces(t, end);
+		bool		half = Says(t, end, " and a half", &after);
+
+		i = Spaces(t, half ? after : end);
 		if (t->c[i] == '-')
 			i++;
 		unit = SaysOne(t, i, "days|weeks|months|quarters|years|day|week|month|quarter|year|business days|working days", &end);
 		if (unit >= 0 && n >= 1 && n <= 1000)
 		{
-			bool		ago = Says(t, Spaces(t, end), "ago", &after);
-			bool		on = SaysOne(t, Spaces(t, end), "from now|from today|out", &after) >= 0;
+			bool		ago,
+						on;
+
+			if (Says(t, end, " and a half", &after))
+			{
+				half = true;
+				end = after;
+			}
+			ago = Says(t, Spaces(t, end), "ago", &after);
+			on = SaysOne(t, Spaces(t, end), "from now|from today|out", &after) >= 0;
 
 			if (ago || (lead != 3 && lead != 6 && !on && !Says(t, at, "the next ", &m) && !Says(t, at, "next ", &m)))
 			{
@@ -308,17 +301,11 @@ EnglishWhen(const Letters *t, int at, int today, When *w)
 			if (unit >= 10)
 				last += n / 5 * 7 + n % 5;
 			else if (unit % 5 <= 1)
-				last += n * (unit % 5 == 0 ? 1 : 7);
-			else
-			{
-				int			months = n * (unit % 5 == 2 ? 1 : unit % 5 == 3 ? 3 : 12);
-				int			yy = y + (m - 1 + months) / 12;
-				int			mm = (m - 1 + months) % 12 + 1;
-
-				if (yy > 2200)
-					return false;
-				last = date2j(yy, mm, Min(d, day_tab[isleap(yy)][mm - 1]));
-			}
+				last += n * (unit % 5 == 0 ? 1 : 7) + (half && unit % 5 == 1 ? 4 : 0);
+			else if ((last = MonthsOn(today, n * (unit % 5 == 2 ? 1 : unit % 5 == 3 ? 3 : 12) + (half && unit % 5 == 4 ? 6 : 0))) < 0)
+				return false;
+			else if (half && unit % 5 < 4)
+				last += unit % 5 == 2 ? 15 : 45;
 			w->deadline = lead == 3;
 			w->first = w->deadline ? today : last;
 			w->last = last;

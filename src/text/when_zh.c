@@ -38,9 +38,10 @@ HanOfYear(const Letters *t, int at, int today, int year, When *w)
 		const char *name;
 		int			month;
 		int			day;
+		bool		feast;
 	}			feasts[] = {
-		{"国庆", 10, 1}, {"元旦", 1, 1}, {"五一", 5, 1}, {"十一前", 10, 1}, {"双十一", 11, 11}, {"双11", 11, 11}, {"双十二", 12, 12}, {"双12", 12, 12}, {"618", 6, 18},
-		{"圣诞", 12, 25}, {"六一", 6, 1}
+		{"国庆", 10, 1, true}, {"元旦", 1, 1, true}, {"五一", 5, 1, true}, {"十一前", 10, 1, true}, {"双十一", 11, 11}, {"双11", 11, 11}, {"双十二", 12, 12}, {"双12", 12, 12},
+		{"618", 6, 18}, {"圣诞", 12, 25, true}, {"六一", 6, 1, true}
 	};
 	static const int spring[] = {210, 129, 217, 206, 126, 213, 203, 123, 211, 131, 219, 208};	/* from 2024 on */
 	int			y,
@@ -53,10 +54,23 @@ HanOfYear(const Letters *t, int at, int today, int year, When *w)
 	n = SaysOne(t, at, "q1|q2|q3|q4|一季度|二季度|三季度|四季度|第一季度|第二季度|第三季度|第四季度|1季度|2季度|3季度|4季度|第1季度|第2季度|第3季度|第4季度", &end);
 	if (n >= 0)
 	{
+		int			last,
+					k,
+					after;
+
+		/* Q2-Q3 is one span */
 		n %= 4;
+		last = n;
+		if (t->c[at] == 'q' && (t->c[end] == '-' || t->c[end] == '/') && (k = SaysOne(t, end + 1, "q1|q2|q3|q4", &after)) > n)
+		{
+			last = k;
+			end = after;
+		}
+		if (year == 0 && t->c[at] == 'q' && (year = YearAfter(t, end, &end)) < 0)
+			year = y + 1;
 		if (year == 0)
 			year = y + ((m - 1) / 3 > n && today - date2j(y, n * 3 + 4, 1) >= JUST_GONE);
-		SetMonths(w, year, n * 3 + 1, n * 3 + 3);
+		SetMonths(w, year, n * 3 + 1, last * 3 + 3);
 		w->end = end;
 		HanPart(t, w);
 		return true;
@@ -88,6 +102,7 @@ HanOfYear(const Letters *t, int at, int today, int year, When *w)
 		{
 			int			fy;
 
+			(void) Says(t, end, "节", &end);
 			/* before a feast is before the next */
 			fy = year != 0 ? year : YearOf(today, y, feasts[k].month, feasts[k].day, SaysOne(t, end, "前|之前|以前", &n) >= 0 ? 0 : JUST_GONE);
 			if (Says(t, end, "月", &n))
@@ -96,6 +111,7 @@ HanOfYear(const Letters *t, int at, int today, int year, When *w)
 			if (feasts[k].month == 10 || feasts[k].month == 5)
 				w->last += 2;
 			w->end = end - (k == 3);
+			w->feast = feasts[k].feast;
 			return true;
 		}
 	/* months, and days of them */
@@ -111,7 +127,7 @@ HanOfYear(const Letters *t, int at, int today, int year, When *w)
 		{
 			year = year != 0 ? year : YearOf(today, y, month, day, JUST_GONE);
 			if (!ValidDay(year, month, day))
-				return false;
+				return NoSuchDay(w, after);
 			SetDay(w, date2j(year, month, day));
 			w->end = after;
 			return true;
@@ -272,7 +288,7 @@ HanWhen(const Letters *t, int at, int today, When *w)
 	/* in so many days, weeks, months */
 	n = 0;
 	if (Says(t, at, "半年", &end))
-		w->last = date2j(y, m, d) + 182;
+		w->last = MonthsOn(today, 6);
 	else if (Says(t, at, "半个月", &end))
 		w->last = today + 15;
 	else if (SmallNumberAt(t, at, &n, &end) && n > 0 && n <= 1000)
@@ -303,12 +319,13 @@ HanWhen(const Letters *t, int at, int today, When *w)
 		else
 		{
 			int			months = n * (unit == 6 ? 1 : unit == 7 ? 3 : 12);
-			int			yy = y + (m - 1 + months) / 12;
-			int			mm = (m - 1 + months) % 12 + 1;
 
-			if (yy > 2200)
+			/* 一年半 */
+			if (unit == 8 && Says(t, end, "半", &end))
+				months += 6;
+			if ((w->last = MonthsOn(today, months)) < 0)
 				return false;
-			w->last = date2j(yy, mm, Min(d, day_tab[isleap(yy)][mm - 1])) + (half ? 15 : 0);
+			w->last += half ? 15 : 0;
 		}
 	}
 	else
