@@ -3,6 +3,7 @@
 ALTER TABLE revops.stream_lane ADD COLUMN past_until bigint[] NOT NULL DEFAULT '{}';
 CREATE INDEX event_intent_account ON revops.event_intent (account, occurred_at) WHERE account IS NOT NULL;
 CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) WHERE account IS NULL;
+CREATE INDEX late_event_noted_at ON revops.late_event (noted_at);
 CREATE INDEX task_answered_at_idx ON revops.task (answered_at) WHERE answered_at IS NOT NULL;
 
 DROP FUNCTION revops.write_source_rows(int, text[]);
@@ -16,10 +17,9 @@ DECLARE
     low     timestamptz;
     high    timestamptz;
     made    text;
-    ready   boolean := true;
     other   text;
 BEGIN
-    IF at IS NULL OR NOT isfinite(at) THEN
+    IF at IS NULL OR NOT isfinite(at) OR at < '4712-01-01 00:00+00 BC' THEN
         RAISE EXCEPTION 'a partition needs a point in time, not %', coalesce(at::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT p.partition::text INTO made FROM revops.event_partitions() p WHERE p.since <= at AND at < p.until;
@@ -54,19 +54,10 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE ALL ON revops.%I FROM %s', made, other);
     END LOOP;
-    LOCK TABLE ONLY revops.event IN SHARE UPDATE EXCLUSIVE MODE;
+    LOCK TABLE ONLY revops.event IN SHARE ROW EXCLUSIVE MODE;    -- writers wait: one that has chosen event_default already would fail
     LOCK TABLE revops.event_default IN ACCESS EXCLUSIVE MODE;    -- as ATTACH does
     IF EXISTS (SELECT FROM revops.event_default d WHERE d.occurred_at >= low AND d.occurred_at < high) THEN
-        IF to_regprocedure('revops.stream_caught_up()') IS NOT NULL THEN
-            EXECUTE 'SELECT revops.stream_caught_up()' INTO ready;
-        END IF;
-        IF NOT ready THEN
-            RAISE EXCEPTION 'events between % and % are still to be processed', low, high
-                USING ERRCODE = 'object_in_use',
-                      DETAIL = 'They lie in revops.event_default, and the stream must take them before they are moved.',
-                      HINT = 'Run revops.process(), or wait for the worker, and try again.';
-        END IF;
-        -- before the trigger is there: rows move verbatim
+        -- before the trigger is there: rows move verbatim, and the stream knows what it has taken by their transaction, wherever they lie
         EXECUTE format('WITH moved AS (DELETE FROM revops.event_default WHERE occurred_at >= $1 AND occurred_at < $2 RETURNING *)
                         INSERT INTO revops.%I SELECT * FROM moved', made) USING low, high;
     END IF;
@@ -80,6 +71,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$
 DECLARE
     most    CONSTANT int := 1000;    -- of one call, against a wild clock
+    strays  CONSTANT int := 60;
     moment  timestamptz := revops.now();
     last    timestamptz := moment + ahead;
     unit    text := current_setting('revops.partition_interval');
@@ -87,7 +79,6 @@ DECLARE
     stretch timestamptz;
     covered tstzmultirange;
     free    tstzrange;
-    ready   boolean := true;
     known   int;
 BEGIN
     IF ahead IS NULL OR ahead < '0'::interval OR since > last OR NOT isfinite(coalesce(since, moment)) THEN
@@ -95,15 +86,14 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give ahead as an interval of 0 or more, and since as an earlier time.';
     END IF;
     SELECT count(*), coalesce(range_agg(tstzrange(p.since, p.until)), '{}') INTO known, covered FROM revops.event_partitions() p;
-    IF to_regprocedure('revops.stream_caught_up()') IS NOT NULL THEN
-        EXECUTE 'SELECT revops.stream_caught_up()' INTO ready;
-    END IF;
     FOR stretch IN
         -- newest first
         SELECT s.at FROM generate_series(date_trunc(unit, coalesce(since, moment), 'UTC'), last, ('1 ' || unit)::interval) AS s(at)
         UNION
-        SELECT date_trunc(unit, d.occurred_at, 'UTC') FROM revops.event_default d
-        WHERE ready AND d.occurred_at <= last AND (keep IS NULL OR d.occurred_at >= moment - keep)
+        -- of stray events a few at a time, and none before there are calendars: the table is locked meanwhile
+        (SELECT DISTINCT date_trunc(unit, d.occurred_at, 'UTC') FROM revops.event_default d
+         WHERE d.occurred_at <= last AND d.occurred_at >= greatest(moment - keep, '4712-01-01 00:00+00 BC')
+         ORDER BY 1 DESC LIMIT strays)
         ORDER BY 1 DESC LIMIT most
     LOOP
         BEGIN
@@ -112,8 +102,6 @@ BEGIN
                 PERFORM revops.make_partition(lower(free));
             END LOOP;
         EXCEPTION
-            WHEN object_in_use THEN
-                NULL;    -- once the stream has taken them
             WHEN lock_not_available THEN
                 RAISE WARNING 'no partition was made for %: revops.event is in use', lower(free)
                     USING HINT = 'It will be at the next run. Long transactions that write events delay it.';
@@ -121,6 +109,71 @@ BEGIN
         END;
     END LOOP;
     RETURN (SELECT count(*) FROM revops.event_partitions()) - known;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.drop_expired_partitions() RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET lock_timeout = '2s' AS $$
+DECLARE
+    moment  timestamptz := revops.now();
+    keep    interval := nullif(current_setting('revops.retention'), '')::interval;
+    old     regclass;
+    dropped int := 0;
+BEGIN
+    IF keep IS NULL THEN
+        RETURN 0;
+    END IF;
+    IF EXISTS (SELECT FROM revops.stream_lane l, revops.lane_backlog(l, moment - keep) b WHERE b.backlog > 0) THEN
+        RAISE WARNING 'nothing is dropped: events as old as that are still to be processed'
+            USING HINT = 'It will be at the next run after the stream has taken them. SELECT * FROM revops.health() says what keeps it.';
+        RETURN 0;
+    END IF;
+    PERFORM pg_advisory_xact_lock('revops.event'::regclass::oid::int, 1);
+    FOR old IN SELECT p.partition FROM revops.event_partitions() p WHERE p.until <= moment - keep LOOP
+        BEGIN
+            EXECUTE format('ALTER TABLE revops.event DETACH PARTITION %s', old);
+            EXECUTE format('DROP TABLE %s', old);
+            dropped := dropped + 1;
+        EXCEPTION WHEN lock_not_available THEN
+            RAISE WARNING 'partition % is expired but was not dropped: revops.event is in use', old
+                USING HINT = 'It will be at the next run.';
+            EXIT;
+        END;
+    END LOOP;
+    DELETE FROM revops.event_default d WHERE d.occurred_at < moment - keep;
+    DELETE FROM revops.event_intent i WHERE i.occurred_at < moment - keep;
+    DELETE FROM revops.rejected_event r WHERE r.rejected_at < moment - keep;
+    DELETE FROM revops.failed_event f WHERE f.occurred_at < moment - keep AND NOT EXISTS (SELECT FROM revops.event e WHERE e.event_id = f.event_id);
+    DELETE FROM revops.late_event l WHERE l.occurred_at < moment - keep;
+    RETURN dropped;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.track(
+    kind text, person text DEFAULT NULL, account text DEFAULT NULL, opportunity text DEFAULT NULL, rep text DEFAULT NULL,
+    side text DEFAULT 'customer', channel text DEFAULT 'web', object text DEFAULT NULL, dwell interval DEFAULT NULL,
+    body text DEFAULT NULL, properties jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT NULL, event_id uuid DEFAULT NULL
+) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    id uuid := coalesce(event_id, revops.uuid_v7());
+BEGIN
+    IF kind IS NULL OR kind = '' THEN
+        RAISE EXCEPTION 'an event needs a kind' USING ERRCODE = 'invalid_parameter_value', HINT = 'Say what was done, such as ''page_view''.';
+    ELSIF side NOT IN ('customer', 'rep', 'system') THEN
+        RAISE EXCEPTION 'the side of an event is customer, rep or system, not "%"', side USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF event_id IS NULL THEN
+        INSERT INTO revops.event (event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
+        VALUES (id, coalesce(occurred_at, revops.now()), person, account, opportunity, rep,
+                coalesce(side, 'customer'), coalesce(channel, 'web'), kind, object, dwell, body, properties);
+    ELSE
+        INSERT INTO revops.event (event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
+        VALUES (id, coalesce(occurred_at, revops.now()), person, account, opportunity, rep,
+                coalesce(side, 'customer'), coalesce(channel, 'web'), kind, object, dwell, body, properties)
+        ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN id;
 END $$;
 
 CREATE OR REPLACE FUNCTION revops.take_events(documents jsonb[], OUT accepted bigint, OUT duplicates bigint, OUT rejected bigint)
@@ -318,6 +371,53 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
                       WHERE p.deny AND (p.scope_kind = 'all' OR p.scope_kind = 'unit' AND p.scope = r.unit))
 $$;
 
+CREATE OR REPLACE FUNCTION revops.put_signal(signal text, intent text, weight float8, match json DEFAULT '{}',
+    half_life interval DEFAULT NULL, daily_cap float8 DEFAULT NULL,
+    subjects text[] DEFAULT '{person,account,opportunity}', title text DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    was revops.signal;
+    has interval;
+    since timestamptz;
+BEGIN
+    IF signal IS NULL OR intent IS NULL OR weight IS NULL OR match IS NULL OR subjects IS NULL THEN
+        RAISE EXCEPTION 'a signal needs a name, an intent, a weight, a match and subjects' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT (weight > 0 AND weight <= 1e9) THEN
+        RAISE EXCEPTION 'weight % of signal "%" is out of range', weight, signal
+            USING ERRCODE = 'numeric_value_out_of_range', HINT = 'Give a weight above 0 and up to 1e9.';
+    END IF;
+    IF half_life <= '0' OR daily_cap <= 0 THEN
+        RAISE EXCEPTION 'the half-life and the daily cap of signal "%" must be more than 0', signal
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for the half-life of the intent, and for no cap.';
+    END IF;
+    PERFORM revops.check_match(match::text);
+    -- waits for the passes that are under way, so that no event is scored by half of a change
+    LOCK TABLE revops.stream_lane IN EXCLUSIVE MODE;
+    SELECT i.half_life INTO has FROM revops.intent i WHERE i.intent = put_signal.intent;
+    IF NOT FOUND THEN
+        INSERT INTO revops.intent (intent, half_life) VALUES (intent, coalesce(half_life, '7 days'));
+    ELSIF has <> half_life THEN
+        RAISE EXCEPTION 'intent "%" decays with a half-life of %, not %', intent, has, half_life
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'All signals of one intent share its half-life, so that its scores rank by index.',
+                  HINT = 'Leave half_life out, or change it for all with revops.set_half_life().';
+    END IF;
+    SELECT * INTO was FROM revops.signal s WHERE s.signal = put_signal.signal ORDER BY s.version DESC LIMIT 1;
+    IF was.valid_to = 'infinity' AND was.intent = intent AND was.weight = weight AND was.daily_cap IS NOT DISTINCT FROM daily_cap
+       AND was.subjects = subjects AND was.match::text = match::text THEN
+        UPDATE revops.signal s SET title = put_signal.title WHERE s.signal_no = was.signal_no AND s.title IS DISTINCT FROM put_signal.title;
+        RETURN was.version;
+    END IF;
+    since := revops.config_valid_from();
+    UPDATE revops.signal s SET valid_to = greatest(since, s.valid_from) WHERE s.signal_no = was.signal_no AND s.valid_to = 'infinity';
+    INSERT INTO revops.signal (signal, version, signal_no, intent, weight, daily_cap, subjects, match, title, valid_from)
+    VALUES (signal, coalesce(was.version, 0) + 1, (SELECT coalesce(max(s.signal_no), 0) + 1 FROM revops.signal s),
+            intent, weight, daily_cap, subjects, match, title, since);
+    RETURN coalesce(was.version, 0) + 1;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.hottest(subject_kind revops.subject_kind, intent text, n int DEFAULT 10)
 RETURNS TABLE (subject text, score float8, last_at timestamptz, events bigint)
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
@@ -466,6 +566,14 @@ BEGIN
     RETURN n;
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.render_message(template text, person text, account text, object text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    -- what is filled in is not looked through for more: its braces are others meanwhile
+    SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(template,
+        '{{object}}', pg_catalog.replace(coalesce(object, ''), '{{', E'\x01')), '{{account}}', pg_catalog.replace(coalesce(account, ''), '{{', E'\x01')),
+        '{{person}}', pg_catalog.replace(coalesce(person, ''), '{{', E'\x01')), E'\x01', '{{')
+$$;
+
 CREATE OR REPLACE FUNCTION revops.open_tasks(moments uuid[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -587,6 +695,8 @@ BEGIN
         FROM (
             SELECT r.*, b.title AS playbook_title, b.line, u.unit, coalesce(r.territory, u.territory) AS card_territory,
                    k.calendar, k.time_zone, k.week, k.holidays, i.intents, i.intent, x.touches, y.contact,
+                   f.claimed_by, f.claimed_at, f.answered_at, f.answered_by, f.answered_by_event, f.followed, f.note, f.outcome, f.completed_at,
+                   f.opened_at AS first_opened_at, f.due_at AS first_due_at,
                    coalesce(r.person_name, r.account_name, r.person_key, r.subject) AS to_person,
                    coalesce(r.account_name, r.account) AS to_account,
                    jsonb_build_object('segment', r.segment, 'industry', r.industry, 'title', r.person_title, 'stage', r.stage,
@@ -638,12 +748,23 @@ BEGIN
                 WHERE t.subject = r.subject AND t.subject_kind = r.subject_kind AND t.answered_at IS NOT NULL
                 ORDER BY t.answered_at DESC, t.task_id DESC LIMIT 1
             ) y ON true
+            LEFT JOIN LATERAL (
+                -- a moment takes the place of another one of its rule that shares events with it: its subject is known by now, an event came late,
+                -- the rule is another version. What people did about that one's card stands
+                SELECT t.claimed_by, t.claimed_at, t.answered_at, t.answered_by, t.answered_by_event, t.plan AS followed, t.note, t.outcome, t.completed_at, t.opened_at, t.due_at
+                FROM (SELECT r.subject UNION ALL SELECT v.person FROM revops.person v WHERE r.subject_kind = 'person' AND v.identity = r.subject) s
+                JOIN revops.task t ON t.subject = s.subject AND t.subject_kind = r.subject_kind AND t.rule = r.rule
+                JOIN revops.moment o ON o.subject = t.subject AND o.moment_id = t.moment_id
+                WHERE (t.answered_at IS NOT NULL OR t.claimed_by IS NOT NULL) AND o.evidence && r.evidence AND (o.retracted_at IS NOT NULL OR o.subject <> r.subject)
+                ORDER BY t.answered_at IS NULL, t.moment_at DESC, t.task_id DESC LIMIT 1
+            ) f ON true
             ORDER BY r.occurred_at, r.moment_id
         ) c
     ),
     task AS (
         INSERT INTO revops.task (task_id, subject_kind, subject, moment_id, rule, playbook, title, person, account, opportunity, context,
-                                 owner, unit, territory, moment_at, opened_at, due_at, line, calendar)
+                                 owner, unit, territory, moment_at, opened_at, due_at, line, calendar, status,
+                                 claimed_by, claimed_at, answered_at, answered_by, answered_by_event, plan, note, outcome, completed_at)
         SELECT c.task_id, c.subject_kind, c.subject, c.moment_id, c.rule, c.playbook,
                revops.render_message(c.playbook_title, c.to_person, c.to_account, c.object),
                c.person_key, c.account, c.opportunity,
@@ -654,7 +775,10 @@ BEGIN
                    'channel', c.channel, 'object', c.object, 'strength', c.strength))
                || jsonb_build_object('intents', coalesce(c.intents, '[]'), 'touches', coalesce(c.touches, '[]'))
                || CASE WHEN c.contact IS NULL THEN '{}' ELSE jsonb_build_object('last_contact', c.contact) END,
-               c.rep, c.unit, c.card_territory, c.occurred_at, at, c.due_at, c.line, c.calendar
+               c.rep, c.unit, c.card_territory, c.occurred_at, CASE WHEN c.answered_at IS NULL THEN at ELSE c.first_opened_at END,
+               CASE WHEN c.answered_at IS NULL THEN c.due_at ELSE c.first_due_at END, c.line, c.calendar,
+               CASE WHEN c.completed_at IS NOT NULL THEN 'completed' WHEN c.answered_at IS NOT NULL THEN 'answered' WHEN c.claimed_by IS NOT NULL THEN 'claimed' ELSE 'open' END,
+               c.claimed_by, c.claimed_at, c.answered_at, c.answered_by, c.answered_by_event, c.followed, c.note, c.outcome, c.completed_at
         FROM card c
     ),
     level AS (
@@ -662,6 +786,7 @@ BEGIN
         SELECT c.subject_kind, c.subject, c.task_id, l.level, l.share, l.role,
                coalesce(revops.business_time_add(c.time_zone, c.week, c.holidays, at, c.line * l.share, true), at + c.line * l.share)
         FROM card c JOIN revops.playbook_level l ON l.playbook = c.playbook
+        WHERE c.answered_at IS NULL
         ORDER BY c.task_id, l.level
     ),
     -- whom the rule tells at once: levels 0, -1 ..., due now whatever the hour. What no rule could have stored is left out
@@ -671,7 +796,7 @@ BEGIN
         FROM card c JOIN revops.moment_rule v ON v.rule = c.rule AND v.version = c.version
         CROSS JOIN LATERAL json_array_elements_text(CASE json_typeof(v.definition -> 'tell') WHEN 'array' THEN v.definition -> 'tell' ELSE '[]' END)
              WITH ORDINALITY AS r (role, n)
-        WHERE r.role IN ('coach', 'director')
+        WHERE r.role IN ('coach', 'director') AND c.answered_at IS NULL
         GROUP BY c.subject_kind, c.subject, c.task_id, r.role
     ),
     -- the plans with their conditions, one row each, and one with none for every plan
@@ -728,8 +853,38 @@ BEGIN
         WHERE o.rank <= 3
     )
     SELECT count(*) FILTER (WHERE pg_notify('revops_task', json_build_object('event', 'opened', 'task', c.task_id, 'rule', c.rule, 'owner', c.rep, 'unit', c.unit, 'due_at', c.due_at)::text) IS NOT NULL)
-    INTO opened FROM card c;
+    INTO opened FROM card c WHERE c.answered_at IS NULL;
     RETURN opened + back;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.cancel_tasks(moments uuid[]) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+DECLARE
+    n int;
+BEGIN
+    WITH theirs AS MATERIALIZED (
+        SELECT t.subject_kind, t.subject, t.task_id
+        FROM unnest(cancel_tasks.moments) AS u (moment_id) CROSS JOIN LATERAL (SELECT * FROM revops.moment x WHERE x.moment_id = u.moment_id OFFSET 0) m
+        JOIN revops.task t ON t.subject = m.subject AND t.moment_id = m.moment_id
+        WHERE t.status IN ('open', 'claimed')
+    ), free AS MATERIALIZED (
+        SELECT t.subject, t.task_id FROM revops.task t
+        WHERE (t.subject, t.task_id) IN (SELECT x.subject, x.task_id FROM theirs x) AND t.status IN ('open', 'claimed') FOR UPDATE SKIP LOCKED
+    ), later AS (
+        -- a card that somebody has locked is come back to
+        INSERT INTO revops.repair_request (subject_kind, subject, since)
+        SELECT DISTINCT x.subject_kind, x.subject, 'infinity'::timestamptz FROM theirs x
+        WHERE NOT EXISTS (SELECT FROM free l WHERE l.subject = x.subject AND l.task_id = x.task_id)
+    ), gone AS (
+        UPDATE revops.task t SET status = 'cancelled', cancelled_at = revops.now()
+        FROM free l WHERE t.subject = l.subject AND t.task_id = l.task_id
+        RETURNING t.subject, t.task_id
+    ), stopped AS (
+        UPDATE revops.escalation e SET stopped_at = revops.now()
+        FROM gone g WHERE e.subject = g.subject AND e.task_id = g.task_id AND e.fired_at IS NULL AND e.stopped_at IS NULL
+    )
+    SELECT count(*) INTO n FROM gone;
+    RETURN n;
 END $$;
 
 CREATE OR REPLACE FUNCTION revops.answer_tasks(lane int, lanes int, reps text[], persons text[], accounts text[], opportunities text[],
@@ -764,7 +919,7 @@ BEGIN
         WHERE t.status <> 'cancelled' AND coalesce(t.answered_at, 'infinity') >= o.at
           AND (t.subject_kind = 'opportunity' OR t.subject_kind = 'person' AND o.person IS NULL AND o.account IS NULL)
     ), first AS MATERIALIZED (
-        SELECT DISTINCT ON (h.subject, h.task_id) h.subject, h.task_id, h.rep, h.at, h.event_id
+        SELECT DISTINCT ON (h.subject, h.task_id) h.subject_kind, h.subject, h.task_id, h.rep, h.at, h.event_id
         FROM hit h
         WHERE h.at >= h.moment_at
           -- what made the moment does not answer it: three follow-ups that avoid a question
@@ -777,11 +932,18 @@ BEGIN
                OR h.owner IS NULL AND (h.unit IS NULL OR EXISTS (SELECT FROM revops.rep r WHERE r.rep = h.rep AND r.unit = h.unit))
                OR EXISTS (SELECT FROM revops.escalation e WHERE e.subject = h.subject AND e.task_id = h.task_id AND e.told = h.rep))
         ORDER BY h.subject, h.task_id, h.at, h.event_id
+    ), free AS MATERIALIZED (
+        SELECT t.subject, t.task_id FROM revops.task t WHERE (t.subject, t.task_id) IN (SELECT f.subject, f.task_id FROM first f) FOR UPDATE SKIP LOCKED
+    ), later AS (
+        -- a card that somebody has locked is come back to, so that no client can hold up the stream
+        INSERT INTO revops.repair_request (subject_kind, subject, since)
+        SELECT DISTINCT f.subject_kind, f.subject, 'infinity'::timestamptz FROM first f
+        WHERE NOT EXISTS (SELECT FROM free l WHERE l.subject = f.subject AND l.task_id = f.task_id)
     ), answered AS (
         UPDATE revops.task t
         SET status = CASE WHEN t.status IN ('open', 'claimed') THEN 'answered' ELSE t.status END,
             answered_at = f.at, answered_by = f.rep, answered_by_event = f.event_id
-        FROM first f
+        FROM first f JOIN free l USING (subject, task_id)
         WHERE t.subject = f.subject AND t.task_id = f.task_id AND t.status <> 'cancelled'
           AND (t.answered_at IS NULL OR f.at < t.answered_at OR f.at = t.answered_at AND f.event_id < t.answered_by_event)
         RETURNING t.subject_kind, t.subject, t.task_id, t.rule, t.owner, t.answered_at, t.answered_by, t.due_at
@@ -866,12 +1028,38 @@ BEGIN
     SELECT c.* FROM claimed c ORDER BY c.due_at, c.task_id;
 END $$;
 
+CREATE FUNCTION revops.check_work(account text, mine text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    who     CONSTANT text := revops.caller_bound();
+    denied  boolean;
+    reads   boolean;
+BEGIN
+    IF who IS NULL OR check_work.account IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT coalesce(bool_or(p.deny AND p.what IN ('read', 'write')), false), coalesce(bool_or(NOT p.deny AND p.what = 'read'), false)
+    INTO denied, reads
+    FROM revops.rep r JOIN revops.account a ON a.account = check_work.account COLLATE "C" LEFT JOIN revops.rep o ON o.rep = a.owner
+    JOIN revops.permission p ON p.grantee = CASE p.grantee_kind WHEN 'rep' THEN r.rep ELSE r.unit END AND p.until > statement_timestamp()
+        AND CASE p.scope_kind WHEN 'all' THEN true WHEN 'account' THEN p.scope = a.account WHEN 'unit' THEN p.scope = o.unit
+                 WHEN 'territory' THEN p.scope = a.territory WHEN 'industry' THEN p.scope = a.industry ELSE p.scope = a.segment END
+    WHERE r.rep = who;
+    -- who may only read does no work, but for their own cards
+    IF denied OR reads AND NOT who = ANY (check_work.mine) AND NOT revops.may(who, 'write', check_work.account) THEN
+        RAISE EXCEPTION 'you may read, and not write, what is of account "%"', check_work.account USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION revops.check_work(text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION revops.check_work(text, text[]) TO revops_admin;
+
 CREATE OR REPLACE FUNCTION revops.respond(task bigint, plan int DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     card revops.task;
-    at   CONSTANT timestamptz := revops.now();
+    at   timestamptz := revops.now();
     who  CONSTANT text := revops.caller_bound();    -- a rep who says so answered it, whoever owns the card
 BEGIN
     SELECT * INTO card FROM revops.task t WHERE t.task_id = respond.task FOR UPDATE;
@@ -892,7 +1080,11 @@ BEGIN
         SELECT FROM revops.task_plan p WHERE p.subject = card.subject AND p.task_id = card.task_id AND p.rank = respond.plan) THEN
         RAISE EXCEPTION 'task % has no plan %', respond.task, respond.plan
             USING ERRCODE = 'invalid_parameter_value', HINT = 'A plan is given by its rank in revops.task_plan.';
+    ELSIF octet_length(respond.note) > 100000 THEN
+        RAISE EXCEPTION 'the note is longer than 100,000 bytes' USING ERRCODE = 'string_data_right_truncation';
     END IF;
+    PERFORM revops.check_work(card.account, ARRAY[card.owner, card.claimed_by]);
+    at := greatest(at, card.moment_at);    -- nobody answers what has not been
     -- where a captured event was first, this only adds what the rep did
     UPDATE revops.task t
     SET status = 'answered', answered_at = coalesce(t.answered_at, at), answered_by = coalesce(t.answered_by, who, t.claimed_by, t.owner),
@@ -905,6 +1097,35 @@ BEGIN
             'rule', card.rule, 'owner', card.owner, 'answered_by', coalesce(who, card.claimed_by, card.owner), 'answered_at', at, 'in_line', at <= card.due_at)::text);
     END IF;
     RETURN coalesce(card.answered_at, at) <= card.due_at;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.complete(task bigint, outcome text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    card revops.task;
+BEGIN
+    SELECT * INTO card FROM revops.task t WHERE t.task_id = complete.task FOR UPDATE;
+    IF NOT FOUND OR NOT revops.caller_sees_row(card.account, card.opportunity, card.person, card.subject_kind, card.subject) THEN
+        RAISE EXCEPTION 'task % does not exist', coalesce(complete.task::text, 'NULL') USING ERRCODE = 'undefined_object';
+    ELSIF card.status IN ('open', 'claimed') THEN
+        RAISE EXCEPTION 'task % is not answered yet', complete.task
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('Answer the customer and say so with revops.respond(%s).', complete.task);
+    ELSIF card.status = 'cancelled' THEN
+        RAISE EXCEPTION 'task % was cancelled', complete.task
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Its moment was retracted.';
+    ELSIF card.status = 'completed' THEN
+        RAISE EXCEPTION 'task % is already completed', complete.task
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Its outcome is "%s".', card.outcome);
+    ELSIF coalesce(complete.outcome, '') = '' THEN
+        RAISE EXCEPTION 'task % needs an outcome to be completed', complete.task
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Say what came of it, such as ''meeting booked'' or ''no interest''.';
+    ELSIF octet_length(complete.outcome) > 10000 THEN
+        RAISE EXCEPTION 'the outcome is longer than 10,000 bytes' USING ERRCODE = 'string_data_right_truncation';
+    END IF;
+    PERFORM revops.check_work(card.account, ARRAY[card.owner, card.claimed_by]);
+    UPDATE revops.task t SET status = 'completed', outcome = complete.outcome, completed_at = revops.now()
+    WHERE t.subject = card.subject AND t.task_id = card.task_id;
 END $$;
 
 CREATE OR REPLACE FUNCTION revops.refresh_collaboration(half_life interval DEFAULT NULL) RETURNS bigint
@@ -1255,6 +1476,101 @@ BEGIN
     RETURN n;
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.substitution_candidates(lost text[], customers text[], vector bytea, skills text[], levels int[], known text[])
+RETURNS TABLE (rep text, unit text, whole boolean, similarity float8, room bigint, languages text[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET max_parallel_workers_per_gather = 0 ROWS 500 AS $$
+#variable_conflict use_column
+DECLARE
+    at      CONSTANT timestamptz := revops.now();
+    overlap CONSTANT float8 := coalesce(nullif(current_setting('revops.substitution_overlap', true), ''), '0.5')::float8;
+    most    CONSTANT int := 2000;
+    units   text[];
+    members text[];
+    cut     bigint;
+    denied  text[];
+    barred  text[];
+    listed  text[];
+    open_calendars text[];
+    open_always boolean;
+BEGIN
+    -- units that have similar customers, and those that know these, the best of both first
+    units := ARRAY(
+        SELECT u.unit
+        FROM (
+            SELECT s.unit, s.place FROM revops.similar_units(vector, 40) WITH ORDINALITY AS s (unit, place)
+            UNION ALL
+            (SELECT r.unit, row_number() OVER (ORDER BY count(*) DESC, r.unit)
+             FROM unnest(known) AS k (rep) JOIN revops.rep r ON r.rep = k.rep COLLATE "C" WHERE r.unit IS NOT NULL
+             GROUP BY r.unit ORDER BY 2 LIMIT 12)
+        ) u
+        GROUP BY u.unit ORDER BY min(u.place), u.unit);
+    -- where there are few of these: units of which nothing is known yet
+    units := units || ARRAY(SELECT u.unit::text FROM revops.unit u WHERE u.unit <> ALL (units) ORDER BY u.unit LIMIT greatest(40 - cardinality(units), 0));
+    -- their members; a unit that the bound cuts is none that could take over as it is
+    SELECT array_agg(m.rep ORDER BY m.place, m.rep), max(m.place) INTO members, cut
+    FROM (SELECT r.rep, u.place
+          FROM unnest(units) WITH ORDINALITY AS u (unit, place)
+          CROSS JOIN LATERAL (SELECT x.rep FROM revops.rep x WHERE x.unit = u.unit COLLATE "C" ORDER BY x.rep LIMIT most + 1) r
+          ORDER BY u.place, r.rep LIMIT most + 1) m;
+    IF cardinality(members) > most THEN
+        members := members[:most];
+        units := units[:cut - 1];
+    END IF;
+    SELECT array_agg(DISTINCT p.grantee) FILTER (WHERE p.grantee_kind = 'rep'), array_agg(DISTINCT p.grantee) FILTER (WHERE p.grantee_kind = 'unit')
+    INTO denied, barred
+    FROM revops.permission p
+    WHERE p.deny AND p.what IN ('own', 'read') AND p.until > at
+      AND CASE p.scope_kind
+              WHEN 'all' THEN true
+              WHEN 'account' THEN p.scope = ANY (customers)
+              WHEN 'unit' THEN EXISTS (SELECT FROM revops.rep r WHERE r.rep = ANY (lost) AND r.unit = p.scope)
+              ELSE EXISTS (SELECT FROM unnest(customers) AS c (account) JOIN revops.account a ON a.account = c.account COLLATE "C"
+                           WHERE p.scope = CASE p.scope_kind WHEN 'territory' THEN a.territory WHEN 'industry' THEN a.industry ELSE a.segment END)
+          END;
+    -- calendars that are open long enough in the hours of those who are lost, at best; NULL is round the clock
+    SELECT array_agg(o.calendar) FILTER (WHERE o.calendar IS NOT NULL), bool_or(o.calendar IS NULL) INTO open_calendars, open_always
+    FROM (
+        SELECT c.calendar
+        FROM (SELECT x.calendar, x.time_zone, x.week FROM revops.calendar x UNION ALL SELECT NULL, NULL, NULL) c
+        CROSS JOIN (SELECT DISTINCT coalesce(v.calendar, w.calendar) AS calendar
+                    FROM revops.rep v LEFT JOIN revops.unit w ON w.unit = v.unit WHERE v.rep = ANY (lost)) y
+        LEFT JOIN revops.calendar z ON z.calendar = y.calendar
+        GROUP BY c.calendar
+        HAVING coalesce(max(revops.hours_overlap(z.time_zone, z.week, c.time_zone, c.week, at)), 1) >= overlap
+    ) o;
+    listed := ARRAY(
+        SELECT k.rep FROM unnest(known[:200]) AS k (rep)
+        UNION
+        SELECT m.rep FROM unnest(members) AS m (rep)
+        UNION
+        -- in the order of the index
+        (SELECT r.rep FROM revops.rep r WHERE r.unit IS NULL ORDER BY r.unit, r.rep LIMIT 400)
+        UNION
+        SELECT s.rep FROM unnest(skills, levels) AS n (skill, level) CROSS JOIN LATERAL (
+            SELECT x.rep FROM revops.rep_skill x WHERE x.skill = n.skill COLLATE "C" AND x.level >= n.level ORDER BY x.level DESC, x.rep LIMIT 20) s
+    );
+    RETURN QUERY
+    SELECT p.rep, p.unit, coalesce(p.unit = ANY (units), false),
+           coalesce(revops.profile_similarity(f.vector, substitution_candidates.vector), 0), p.room, p.languages
+    FROM (
+        SELECT r.rep, r.unit, r.languages, r.calendar, o.room
+        FROM unnest(listed) AS l (rep)
+        JOIN revops.rep r ON r.rep = l.rep COLLATE "C"
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN r.max_accounts IS NOT NULL THEN
+                r.max_accounts - (SELECT count(*) FROM revops.account a WHERE a.owner = r.rep) END AS room OFFSET 0) o
+        WHERE r.active
+          AND NOT EXISTS (SELECT FROM revops.absence b WHERE b.rep = r.rep AND b.starts_at <= at AND b.ends_at > at)
+          AND (denied IS NULL OR r.rep <> ALL (denied)) AND (barred IS NULL OR r.unit IS NULL OR r.unit <> ALL (barred))
+        OFFSET 0
+    ) p
+    LEFT JOIN revops.rep_profile f ON f.rep = p.rep
+    LEFT JOIN revops.unit u ON u.unit = p.unit
+    WHERE p.rep <> ALL (lost) AND (p.room IS NULL OR p.room > 0)
+      AND CASE WHEN coalesce(p.calendar, u.calendar) IS NULL THEN open_always ELSE coalesce(p.calendar, u.calendar) = ANY (open_calendars) END;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.activate_substitution(plan jsonb, until timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -1290,7 +1606,7 @@ BEGIN
 
     -- each customer to a member who may own it and has room: who speaks its language, has the skills that it
     -- requires, knows it best, has got less than an even share, has customers like it.
-    -- The dearest first, so that what is left over, if anything, is small
+    -- Those whom fewest members suit come first, then the dearest
     PERFORM FROM revops.account x WHERE x.owner = ANY (case_.lost) ORDER BY x.account FOR UPDATE;
     CREATE TEMP TABLE handover ON COMMIT DROP AS
     SELECT m.rep COLLATE "C" AS rep, r.languages, p.vector, 0::bigint AS got,
@@ -1301,8 +1617,15 @@ BEGIN
         FROM revops.account x
         LEFT JOIN revops.account_profile p ON p.account = x.account
         LEFT JOIN LATERAL (SELECT sum(o.amount) AS amount FROM revops.opportunity o WHERE o.account = x.account AND o.status = 'open') v ON true
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS n FROM pg_temp.handover h
+            WHERE (h.room IS NULL OR h.room > 0) AND revops.may(h.rep, 'own', x.account)
+              AND (x.languages IS NULL OR x.languages = '{}' OR h.languages && x.languages)
+              AND NOT EXISTS (SELECT FROM revops.account_need d WHERE d.account = x.account AND d.required
+                              AND NOT EXISTS (SELECT FROM revops.rep_skill k WHERE k.rep = h.rep AND k.skill = d.skill AND k.level >= d.level))
+        ) suit
         WHERE x.owner = ANY (case_.lost)
-        ORDER BY v.amount DESC NULLS LAST, x.account
+        ORDER BY nullif(suit.n, 0) NULLS LAST, v.amount DESC NULLS LAST, x.account
     LOOP
         SELECT h.rep INTO pick
         FROM pg_temp.handover h LEFT JOIN revops.service s ON s.account = a.account AND s.rep = h.rep
@@ -1479,7 +1802,13 @@ BEGIN
         END IF;
     END IF;
     IF freed IS NOT NULL AND dropping THEN
-        EXECUTE format('DELETE FROM revops.%1$I WHERE %1$I = ANY ($1)', a.kind) USING freed;
+        -- who a visitor turned out to be is ours, and outlives the row: a contact that was merged into another one, say
+        IF a.kind = 'person' THEN
+            UPDATE revops.person p SET account = NULL, name = NULL, title = NULL, time_zone = NULL, properties = '{}' WHERE p.person = ANY (freed) AND p.identity IS NOT NULL;
+            GET DIAGNOSTICS m = ROW_COUNT;
+            n := coalesce(n, 0) + m;
+        END IF;
+        EXECUTE format('DELETE FROM revops.%1$I WHERE %1$I = ANY ($1)%2$s', a.kind, CASE a.kind WHEN 'person' THEN ' AND identity IS NULL' ELSE '' END) USING freed;
         GET DIAGNOSTICS m = ROW_COUNT;
         n := coalesce(n, 0) + m;
         DELETE FROM revops.attached_row l WHERE l.kind = a.kind AND l.subject = ANY (freed);
@@ -1647,6 +1976,37 @@ BEGIN
     PERFORM revops.forget_attachments(ARRAY[number]);
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.write_back(subject_kind revops.subject_kind, subject text, field text, value text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    l       record;
+    path    text[];
+    written jsonb;
+BEGIN
+    SELECT x.attachment, x.source_key, x.applied INTO l
+    FROM revops.attached_row x JOIN revops.attached a USING (attachment)
+    WHERE x.subject = write_back.subject AND x.kind = write_back.subject_kind::text AND a.write_back FOR UPDATE OF x;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    path := revops.applied_path(subject_kind, field);
+    BEGIN
+        written := revops.attachment_update(l.attachment, l.source_key, field, value, l.applied #>> path);
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        -- not its detail: that shows the row, to whoever may see the opportunity
+        RAISE EXCEPTION 'field "%" was not written back: %', field, SQLERRM
+            USING ERRCODE = SQLSTATE, HINT = 'The column of the attached table does not take it: see its type and constraints, or attach the table without the field.';
+    END;
+    IF written IS NULL THEN
+        RETURN false;
+    END IF;
+    -- what we wrote is known, so that reading it again changes nothing
+    UPDATE revops.attached_row x SET applied = jsonb_set(x.applied, path, written)
+    WHERE x.subject = write_back.subject AND x.kind = write_back.subject_kind::text;
+    RETURN true;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.attachment_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1671,6 +2031,11 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'pg_revops could not forget an attached table that was dropped: %', SQLERRM;
 END $$;
+
+CREATE OR REPLACE FUNCTION revops.setting_list(setting text, otherwise text) RETURNS text[]
+LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
+    SELECT pg_catalog.regexp_split_to_array(pg_catalog.btrim(coalesce(nullif(pg_catalog.current_setting($1, true), ''), $2), E' \t\r\n'), '\s*,\s*')
+$$;
 
 CREATE OR REPLACE FUNCTION revops.calibrate_model(model text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -1728,6 +2093,181 @@ BEGIN
     END;
     RETURN jsonb_build_object('deployed', now_deployed, 'candidate', candidate, 'examples', n, 'loss_deployed', a, 'loss_candidate', b, 'result', result);
 END $$;
+
+CREATE OR REPLACE FUNCTION revops.health(max_lag interval DEFAULT '1 minute', OUT check_name text, OUT ok boolean, OUT detail text, OUT hint text) RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    at        CONSTANT timestamptz := revops.now();    -- loads the library too, so that its settings are known
+    preloaded CONSTANT boolean := EXISTS (SELECT FROM regexp_split_to_table(current_setting('shared_preload_libraries'), ',') l
+                                          WHERE trim(l, E' "\t') IN ('pg_revops', '$libdir/pg_revops'));
+    standby   CONSTANT boolean := pg_is_in_recovery();
+    cron      CONSTANT boolean := EXISTS (SELECT FROM pg_extension x WHERE x.extname = 'pg_cron');
+    by_cron   boolean := false;
+    n         bigint;
+    since     timestamptz;
+    wait      interval;
+BEGIN
+    IF cron THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM cron.job j WHERE j.jobname = ''revops process'' AND j.database = current_database() AND j.active)' INTO by_cron;
+    END IF;
+
+    check_name := 'preload';
+    ok := preloaded OR by_cron;
+    detail := CASE WHEN preloaded THEN 'pg_revops is in shared_preload_libraries' WHEN by_cron THEN 'not preloaded; pg_cron calls revops.process()'
+                   ELSE 'pg_revops is not in shared_preload_libraries, and no job of pg_cron calls revops.process()' END;
+    hint := CASE WHEN NOT ok THEN 'Add pg_revops to shared_preload_libraries and restart the server, or SELECT revops.schedule_jobs().' END;
+    RETURN NEXT;
+
+    check_name := 'worker';
+    SELECT count(*) FILTER (WHERE w.pid IS NULL OR w.state NOT IN ('waiting', 'working', 'busy')) = 0,
+           string_agg(format('lane %s: %s%s', l.lane, coalesce(w.state, 'no worker'), coalesce(': ' || CASE WHEN w.state = 'failing' THEN w.last_error END, '')), '; ' ORDER BY l.lane)
+    INTO ok, detail
+    FROM (SELECT s.lane FROM revops.stream_lane s UNION SELECT 0) l LEFT JOIN revops.worker_stats() w USING (lane);
+    IF standby THEN
+        ok := true;
+        detail := 'the workers wait: this is a standby';
+    ELSIF NOT preloaded THEN
+        ok := true;
+        detail := 'there are none without preloading';
+    END IF;
+    hint := CASE WHEN NOT ok THEN 'stopped or paused: SELECT revops.start_worker(). off: revops.worker = on. failing: see the error. no worker, starting: the server''s log, and max_worker_processes.' END;
+    RETURN NEXT;
+
+    check_name := 'lag';
+    SELECT coalesce(max(s.backlog), 0), coalesce(max(s.lag) FILTER (WHERE s.backlog > 0), '0') INTO n, wait FROM revops.stream_status s;
+    IF n = 0 AND NOT EXISTS (SELECT FROM revops.stream_lane) THEN
+        SELECT count(*), coalesce(at - min(e.received_at), '0') INTO n, wait FROM (SELECT e.received_at FROM revops.event e LIMIT 1000000) e;
+    END IF;
+    ok := n = 0 OR wait <= max_lag;
+    detail := format('%s events wait, the oldest for %s seconds', n, round(greatest(extract(epoch FROM wait), 0), 1));
+    hint := CASE WHEN NOT ok THEN 'See the check worker. If the workers run and cannot keep up: SELECT revops.set_lanes(n), fewer rules without a kind, faster disks.' END;
+    RETURN NEXT;
+
+    check_name := 'quarantine';
+    SELECT count(*), min(f.error) INTO n, detail FROM revops.failed_event f;
+    ok := n = 0;
+    detail := format('%s events in quarantine', n) || CASE WHEN ok THEN '' ELSE ', such as: ' || detail END;
+    hint := CASE WHEN NOT ok THEN 'See revops.failed_event; mend the cause, then SELECT revops.retry_failed(). What is not worth it may be deleted.' END;
+    RETURN NEXT;
+
+    check_name := 'repairs';
+    SELECT count(*) FILTER (WHERE r.error IS NOT NULL), min(r.error), min(r.requested_at) FILTER (WHERE r.error IS NULL)
+    INTO n, detail, since FROM revops.repair_request r;
+    ok := n = 0 AND coalesce(since > at - greatest(max_lag, '1 hour'), true);
+    detail := format('%s repairs failed', n) || CASE WHEN n = 0 THEN '' ELSE ', such as: ' || detail END
+              || CASE WHEN since IS NULL THEN '' ELSE format(', the oldest that waits was asked for at %s', since) END;
+    hint := CASE WHEN NOT ok THEN 'See revops.repair_request; when the cause is mended, SELECT revops.retry_failed().' END;
+    RETURN NEXT;
+
+    check_name := 'rejected';
+    SELECT count(*) INTO n FROM revops.rejected_event r WHERE r.rejected_at > at - interval '1 day';
+    ok := n = 0;
+    detail := format('%s events of the last day were refused by track_batch()', n);
+    hint := CASE WHEN NOT ok THEN 'See revops.rejected_event for the reasons; mend the sender, send them again and delete the rows.' END;
+    RETURN NEXT;
+
+    check_name := 'partitions';
+    SELECT max(p.until) INTO since FROM revops.event_partitions() p;
+    ok := coalesce(since >= at + interval '7 days', false) AND EXISTS (SELECT FROM revops.event_partitions() p WHERE p.since <= at AND at < p.until);
+    detail := CASE WHEN since IS NULL THEN 'revops.event has no partition' ELSE format('partitions of revops.event reach to %s', since) END;
+    hint := CASE WHEN NOT ok THEN 'SELECT revops.make_partitions(), and have it called daily: SELECT revops.schedule_jobs(), or any scheduler.' END;
+    RETURN NEXT;
+
+    check_name := 'default partition';
+    SELECT count(*) INTO n FROM (SELECT FROM revops.event_default LIMIT 10000) d;
+    ok := n = 0;
+    detail := format('%s events in revops.event_default', n || CASE WHEN n = 10000 THEN ' or more' ELSE '' END);
+    hint := CASE WHEN NOT ok THEN 'SELECT revops.make_partitions(since => ...) with the time of the oldest of them moves them to partitions of their own.' END;
+    RETURN NEXT;
+
+    check_name := 'late events';
+    SELECT count(*) INTO n FROM revops.late_event l WHERE l.noted_at > at - interval '1 day';
+    ok := n = 0;
+    detail := format('%s events of the last day came too late for a rule', n);
+    hint := CASE WHEN NOT ok THEN 'See revops.late_event. Raise revops.allowed_lateness if that is to be expected; revops.request_repair() takes such events in.' END;
+    RETURN NEXT;
+
+    check_name := 'cards';
+    SELECT count(*), min(e.due_at) INTO n, since FROM revops.escalation e
+    WHERE e.fired_at IS NULL AND e.stopped_at IS NULL AND e.due_at <= at - max_lag;
+    ok := n = 0;
+    detail := format('%s escalations are overdue', n) || CASE WHEN ok THEN '' ELSE format(', since %s', since) END;
+    hint := CASE WHEN NOT ok THEN 'They are sent by the worker of lane 0, or by revops.process(): see the checks preload and worker.' END;
+    RETURN NEXT;
+
+    check_name := 'jobs';
+    ok := true;
+    detail := 'pg_cron is not in this database';
+    hint := NULL;
+    IF cron THEN
+        EXECUTE $q$
+            SELECT count(*) FILTER (WHERE j.jobid IS NULL OR NOT j.active OR d.status = 'failed') = 0,
+                   string_agg(format('%s: %s', l.job, CASE WHEN j.jobid IS NULL THEN 'not scheduled' WHEN NOT j.active THEN 'not active' WHEN d.status IS NULL THEN 'has not run yet'
+                                                           ELSE format('%s at %s%s', d.status, d.start_time, CASE WHEN d.status = 'failed' THEN ': ' || d.return_message END) END), '; ' ORDER BY l.job)
+            FROM revops.job_list() l
+            LEFT JOIN LATERAL (SELECT j.* FROM cron.job j WHERE j.jobname = l.job AND j.database = current_database() ORDER BY j.jobid LIMIT 1) j ON true
+            LEFT JOIN LATERAL (SELECT d.* FROM cron.job_run_details d WHERE d.jobid = j.jobid ORDER BY d.runid DESC LIMIT 1) d ON true
+        $q$ INTO ok, detail;
+        hint := CASE WHEN NOT ok THEN 'SELECT revops.schedule_jobs(); cron.job_run_details has the runs.' END;
+    END IF;
+    RETURN NEXT;
+
+    check_name := 'epoch';
+    SELECT count(*) INTO n FROM revops.stream_lane l WHERE l.epoch <> revops.stream_epoch();
+    ok := n = 0;
+    detail := CASE WHEN ok THEN 'the cursor is of this database' ELSE format('the cursor of %s lanes comes from another cluster or database: a restore or a copy', n) END;
+    hint := CASE WHEN NOT ok THEN 'When the restore is complete: SELECT revops.start_worker(), or SELECT revops.process().' END;
+    RETURN NEXT;
+
+    check_name := 'publication';
+    SELECT p.fingerprint = revops.text_fingerprint(), p.fingerprint INTO ok, detail FROM revops.intent_publication p WHERE p.valid_to = 'infinity';
+    IF ok IS NULL THEN
+        ok := true;
+        detail := 'no intents are published';
+    ELSIF ok THEN
+        detail := 'the published patterns are compiled for this machine';
+    ELSE
+        detail := format('the published patterns are compiled for %s, this is %s: each session compiles them anew', detail, revops.text_fingerprint());
+    END IF;
+    hint := CASE WHEN NOT ok THEN 'SELECT revops.publish_intents() stores the compiled form of this machine.' END;
+    RETURN NEXT;
+
+    check_name := 'configuration';
+    SELECT count(*), string_agg(u.line, '; ') FILTER (WHERE u.i <= 5) INTO n, detail FROM revops.unknown_names() WITH ORDINALITY AS u (line, i);
+    ok := n = 0;
+    detail := CASE WHEN ok THEN 'all that it names is there' ELSE format('%s names are unknown: ', n) || detail || CASE WHEN n > 5 THEN '; ...' ELSE '' END END;
+    hint := CASE WHEN NOT ok THEN 'SELECT * FROM revops.unknown_names(); make what is missing, or change what names it.' END;
+    RETURN NEXT;
+
+    check_name := 'clock';
+    SELECT s.reset_val = '', s.reset_val INTO ok, detail FROM pg_settings s WHERE s.name = 'revops.as_of';
+    ok := coalesce(ok, true);
+    detail := CASE WHEN ok THEN 'the machine''s' ELSE format('revops.as_of is set to %s for whole sessions', detail) END;
+    hint := CASE WHEN NOT ok THEN 'ALTER SYSTEM, ALTER DATABASE or ALTER ROLE ... RESET revops.as_of: it is for tests and looks at the past.' END;
+    RETURN NEXT;
+
+    check_name := 'version';
+    SELECT x.extversion = a.default_version, format('%s is installed in the database, %s on the server', x.extversion, a.default_version) INTO ok, detail
+    FROM pg_extension x LEFT JOIN pg_available_extensions a ON a.name = x.extname WHERE x.extname = 'pg_revops';
+    ok := coalesce(ok, false);
+    hint := CASE WHEN NOT ok THEN 'ALTER EXTENSION pg_revops UPDATE.' END;
+    RETURN NEXT;
+END $$;
+
+CREATE FUNCTION revops.lane_backlog(l revops.stream_lane, before timestamptz DEFAULT 'infinity', OUT backlog bigint, OUT oldest timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+    SELECT count(*), min(x.received_at) FROM (
+        SELECT e.received_at FROM revops.event e
+        WHERE e.occurred_at < before AND e.txid >= CASE WHEN l.epoch = revops.stream_epoch() THEN pg_snapshot_xmin(l.done) ELSE '0' END
+          AND NOT e.epoch = ANY (l.past_epochs)
+          AND NOT (e.epoch = l.epoch AND pg_visible_in_snapshot(e.txid, l.done))
+          AND NOT coalesce(l.position_txid IS NOT NULL AND l.target IS NOT NULL AND (l.adopting OR pg_visible_in_snapshot(e.txid, l.target))
+                           AND (e.txid, e.event_id) <= (l.position_txid, l.position_id), false)
+        LIMIT 1000000) x
+$$;
+REVOKE ALL ON FUNCTION revops.lane_backlog(revops.stream_lane, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION revops.lane_backlog(revops.stream_lane, timestamptz) TO revops_admin, revops_app, revops_reader;
 
 CREATE OR REPLACE VIEW revops.need_profile WITH (security_barrier) AS
 WITH accounts AS (
@@ -1917,22 +2457,28 @@ SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.person, c.ac
        m.occurred_at + interval '72 hours' <= revops.now() AS mature
 FROM revops.moment m
 LEFT JOIN revops.task t ON t.subject = m.subject AND t.moment_id = m.moment_id AND t.status <> 'cancelled'
-CROSS JOIN LATERAL (SELECT coalesce(m.account, t.account) AS account) c
+LEFT JOIN revops.person p ON p.person = m.person AND m.account IS NULL AND t.account IS NULL
+CROSS JOIN LATERAL (SELECT coalesce(m.account, t.account, p.account) AS account) c    -- a customer who has an account by now
 CROSS JOIN LATERAL (SELECT CASE WHEN t.answered_at <= revops.now() THEN t.answered_at END AS answered_at) n
 LEFT JOIN revops.account a ON a.account = c.account
 CROSS JOIN LATERAL (SELECT coalesce(t.owner, m.owner) AS rep) r
 LEFT JOIN revops.rep w ON w.rep = r.rep
 LEFT JOIN revops.unit u ON u.unit = coalesce(t.unit, w.unit)
 LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked for
-    SELECT min(x.at) AS converted_at
+    SELECT min(greatest(x.at, m.occurred_at)) AS converted_at
     FROM (
-        SELECT o.closed_at AS at FROM revops.opportunity o
-        WHERE o.account = c.account AND o.status = 'won'
-          AND o.closed_at > m.occurred_at AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
-        UNION ALL
-        SELECT o.closed_at FROM revops.opportunity o
-        WHERE o.opportunity = m.opportunity AND o.status = 'won'
-          AND o.closed_at > m.occurred_at AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+        -- many CRMs know the day alone: it counts to its end
+        SELECT d.at
+        FROM (
+            SELECT o.closed_at AS at FROM revops.opportunity o
+            WHERE o.account = c.account AND o.status = 'won'
+              AND o.closed_at > m.occurred_at - interval '1 day' AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+            UNION ALL
+            SELECT o.closed_at FROM revops.opportunity o
+            WHERE o.opportunity = m.opportunity AND o.status = 'won'
+              AND o.closed_at > m.occurred_at - interval '1 day' AND o.closed_at <= m.occurred_at + interval '72 hours' AND o.closed_at <= revops.now()
+        ) d
+        WHERE d.at > m.occurred_at OR revops.local_time(d.at, coalesce(nullif(current_setting('revops.time_zone', true), ''), 'UTC'))::time = '00:00'
         UNION ALL
         SELECT e.occurred_at FROM revops.event e
         WHERE e.account = c.account AND e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
@@ -1955,10 +2501,28 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
 ) v ON true
 WHERE m.retracted_at IS NULL AND m.occurred_at <= revops.now();
 
+CREATE OR REPLACE VIEW revops.top_moments AS
+SELECT x.territory, x.day, x.rank::int AS rank, x.moment_id, x.rule, r.title, x.subject_kind, x.subject,
+       coalesce(p.name, x.person) AS person_name, coalesce(a.name, x.account) AS account_name,
+       x.strength, x.occurred_at, x.rep, x.status, x.answered_at, x.response_time, x.in_line
+FROM (
+    SELECT o.*, d.day, row_number() OVER (PARTITION BY o.territory ORDER BY o.strength DESC, o.occurred_at, o.moment_id) AS rank
+    FROM revops.moment_outcome o
+    LEFT JOIN revops.territory y ON y.territory = o.territory
+    CROSS JOIN LATERAL (SELECT coalesce(y.time_zone, nullif(current_setting('revops.time_zone', true), '')) AS zone) z
+    CROSS JOIN LATERAL (SELECT coalesce(revops.local_time(revops.now(), z.zone), revops.now()::timestamp)::date - 1 AS day) d
+    WHERE o.occurred_at >= revops.now() - interval '3 days'
+      AND coalesce(revops.local_time(o.occurred_at, z.zone), o.occurred_at::timestamp)::date = d.day
+) x
+LEFT JOIN revops.moment_rule r ON r.rule = x.rule AND r.version = x.version
+LEFT JOIN revops.person p ON p.person = x.person
+LEFT JOIN revops.account a ON a.account = x.account
+WHERE x.rank <= 3;
+
 CREATE OR REPLACE VIEW revops.silent_high_intent AS
 WITH visit AS MATERIALIZED (
-    SELECT e.person, e.account, e.channel, e.object, e.kind, e.dwell, e.occurred_at, e.event_id,
-           e.occurred_at - max(e.occurred_at + coalesce(e.dwell, interval '0')) OVER w > interval '30 minutes' AS starts
+    SELECT e.person, e.account, e.channel, e.object, e.kind, CASE WHEN e.dwell > interval '1 day' THEN interval '1 day' ELSE e.dwell END AS dwell, e.occurred_at, e.event_id,    -- the whole time that is looked at
+           e.occurred_at - max(e.occurred_at + CASE WHEN e.dwell > interval '1 day' THEN interval '1 day' ELSE coalesce(e.dwell, interval '0') END) OVER w > interval '30 minutes' AS starts
     FROM revops.my_event e
     WHERE e.side = 'customer' AND e.person IS NOT NULL AND NOT e.ahead
       AND e.occurred_at > revops.now() - interval '24 hours' AND e.occurred_at <= revops.now()
@@ -1989,6 +2553,21 @@ WHERE NOT EXISTS (SELECT FROM revops.person p
   AND NOT EXISTS (SELECT FROM revops.event e
                   WHERE e.person = l.visitor AND e.kind = ANY (revops.setting_list('revops.contact_kinds', 'form_submit,sign_up,contact_left'))
                     AND e.occurred_at > revops.board_since() AND e.occurred_at <= revops.now());
+
+CREATE OR REPLACE VIEW revops.moment_heatmap AS
+SELECT x.object, x.hour, count(*) AS moments, count(DISTINCT (x.subject_kind, x.subject)) AS subjects, avg(x.strength) AS strength
+FROM (
+    SELECT m.object, m.subject_kind, m.subject, m.strength,
+           extract(hour FROM coalesce(revops.local_time(m.occurred_at, p.time_zone), revops.local_time(m.occurred_at, a.time_zone),
+                                      revops.local_time(m.occurred_at, t.time_zone), revops.local_time(m.occurred_at, current_setting('revops.time_zone', true)),
+                                      m.occurred_at::timestamp))::int AS hour
+    FROM revops.moment m
+    LEFT JOIN revops.person p ON p.person = m.person
+    LEFT JOIN revops.account a ON a.account = m.account
+    LEFT JOIN revops.territory t ON t.territory = a.territory
+    WHERE m.retracted_at IS NULL AND m.occurred_at >= revops.board_since() AND m.occurred_at <= revops.now()
+) x
+GROUP BY x.object, x.hour;
 
 CREATE OR REPLACE VIEW revops.touchpoint_audit AS
 WITH recent AS (
@@ -2160,6 +2739,16 @@ FROM (
 ) f
 LEFT JOIN revops.moment_value_weight w ON true;
 
+CREATE OR REPLACE VIEW revops.stream_status AS
+SELECT l.lane, w.pid, coalesce(w.state, 'no worker') AS state, l.events, b.backlog,
+       greatest(revops.now() - b.oldest, interval '0') AS lag,
+       w.rate, l.failed, l.passes, l.last_pass_at,
+       (SELECT count(*) FROM revops.repair_request r WHERE revops.subject_lane(r.subject_kind, r.subject, l.lanes) = l.lane) AS repairs,
+       w.last_error, w.memory
+FROM revops.stream_lane l
+LEFT JOIN revops.worker_stats() w ON w.lane = l.lane
+CROSS JOIN LATERAL revops.lane_backlog(l) b;
+
 COMMENT ON FUNCTION revops.opportunity_since_corrected() IS 'Trigger of revops.opportunity: revops.stage_history follows where only the time of a stage is corrected';
 
 COMMENT ON FUNCTION revops.rep_sees_opportunities(text) IS 'The opportunities that a rep sees: of the accounts seen, or without an account, owned in the units seen and not denied with all or with their unit';
@@ -2169,6 +2758,8 @@ COMMENT ON FUNCTION revops.hottest(revops.subject_kind, text, int) IS
 
 COMMENT ON FUNCTION revops.patterns_show(text, text, text) IS 'Whether the published patterns alone, without the model, find an intent in a text';
 
+COMMENT ON FUNCTION revops.check_work(text, text[]) IS 'An error where the rep who called may only read a customer, or is denied to write. mine: who may work on it all the same';
+
 COMMENT ON FUNCTION revops.write_source_rows(int, text[], boolean) IS
 'Brings the accounts, people, reps or opportunities of these rows of an attached table to what the rows say now; returns how many changed';
 
@@ -2176,7 +2767,11 @@ COMMENT ON FUNCTION revops.apply_source_keys(int, text[], boolean) IS 'Applies r
 
 COMMENT ON FUNCTION revops.forget_attachments(int[]) IS 'Ends attachments whose triggers are gone: forgets their rows, and lets in what these kept out of others';
 
+COMMENT ON COLUMN revops.moment_heatmap.hour IS 'Hour, 0 to 23, in the zone of the person, the account or the territory, or else that of revops.time_zone or the session';
+
 COMMENT ON COLUMN revops.stream_lane.past_until IS 'The last transaction id of each, should a restore come back to that cluster and database';
+
+COMMENT ON FUNCTION revops.lane_backlog(revops.stream_lane, timestamptz) IS 'Committed events that a lane has not read yet, of before a time, counted up to 1,000,000, and when the oldest of them came';
 
 UPDATE revops.rule_template SET definition = $${"title": "Comes back to the prices",
  "sequence": {
@@ -2203,3 +2798,29 @@ CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF query, label, options, 
 
 CREATE TRIGGER stage_since_corrected AFTER UPDATE OF stage_since ON revops.opportunity
     FOR EACH ROW WHEN (OLD.stage = NEW.stage AND OLD.stage_since <> NEW.stage_since) EXECUTE FUNCTION revops.opportunity_since_corrected();
+
+-- but triggers': on a table of one's own, with types of one's own, they would run one's own code as their owner
+DO $$
+DECLARE
+    f text;
+BEGIN
+    FOR f IN SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc p
+             WHERE p.pronamespace = 'revops'::pg_catalog.regnamespace AND p.prorettype IN ('pg_catalog.trigger'::pg_catalog.regtype, 'pg_catalog.event_trigger'::pg_catalog.regtype)
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM revops_admin', f);
+    END LOOP;
+END $$;
+
+-- what default privileges of the owner would let others do with what is new
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN
+        SELECT p.oid::pg_catalog.regprocedure AS f, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) AS who
+        FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) x
+        WHERE p.oid IN ('revops.opportunity_since_corrected()'::pg_catalog.regprocedure, 'revops.patterns_show(text, text, text)'::pg_catalog.regprocedure, 'revops.check_work(text, text[])'::pg_catalog.regprocedure, 'revops.write_source_rows(int, text[], boolean)'::pg_catalog.regprocedure, 'revops.apply_source_keys(int, text[], boolean)'::pg_catalog.regprocedure, 'revops.forget_attachments(int[])'::pg_catalog.regprocedure, 'revops.lane_backlog(revops.stream_lane, timestamptz)'::pg_catalog.regprocedure) AND x.grantee NOT IN (0, p.proowner, 'revops_admin'::pg_catalog.regrole, 'revops_app'::pg_catalog.regrole, 'revops_reader'::pg_catalog.regrole)
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s', r.f, r.who);
+    END LOOP;
+END $$;
