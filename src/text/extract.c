@@ -147,6 +147,34 @@ OfEach(const Walk *s, const Token *k, const Token *cue)
 	return false;
 }
 
+/* Is the sum what goes beyond the budget, or lacks of it? 超预算10万, 预算还差20万, over budget by 10k */
+static bool
+OfExcess(const Walk *s, const Token *k, const Token *cue)
+{
+	const Letters *t = s->text;
+	int			end;
+
+	if (cue == NULL || cue->from > k->from)
+		return false;
+	for (int back = 1; back <= 9 && back <= cue->from; back++)
+		if (SaysOne(t, cue->from - back, "超|超出|超过|超了|over |over our |over the |above |exceed |exceeds ", &end) >= 0 && end == cue->from)
+			return true;
+	return SaysOne(t, SkipSpaces(t, cue->to), "缺口|还差|还缺|超了|超支|超出|gap|shortfall|overrun", &end) >= 0;
+}
+
+/* Is it what another sum of the sentence has taken the place of? 从20万增加到35万 */
+static bool
+OfBefore(const Walk *s, const Token *k)
+{
+	const Letters *t = s->text;
+	int			end;
+
+	for (int back = 1; back <= 5 && back <= k->from; back++)
+		if (SaysOne(t, k->from - back, "从|由|原来|原定|from |from the ", &end) >= 0 && SkipSpaces(t, end) == k->from)
+			return true;
+	return false;
+}
+
 static void
 Budget(const Walk *s, const Token *k, Extracted *values, int *n)
 {
@@ -163,7 +191,7 @@ Budget(const Walk *s, const Token *k, Extracted *values, int *n)
 
 	if (budget > NEAR_HAN)
 		cue = NULL;
-	if (a->counted || a->each || OfEach(s, k, cue))
+	if (a->counted || a->each || OfEach(s, k, cue) || OfExcess(s, k, cue))
 		return;
 	/* a bare number is a sum only next to the word, and never a long one, a year, or one of an order */
 	if (!a->named && !a->scaled && (!meant || budget > 8 || a->digits > 8 || a->value < 1000 || near_number < budget || (a->digits == 4 && a->value >= 1990 && a->value <= 2100)))
@@ -177,6 +205,8 @@ Budget(const Walk *s, const Token *k, Extracted *values, int *n)
 		confidence *= 0.6;
 	if (Denied(s, k, cue))
 		confidence *= 0.4;
+	if (OfBefore(s, k))
+		confidence *= 0.5;
 	if (Nearest(s, k, CUE_PAST, false, &past) <= NEAR_HAN)
 		confidence *= 0.5;
 	if (confidence < LEAST)
@@ -209,6 +239,8 @@ Timeline(const Walk *s, const Token *k, Extracted *values, int *n)
 		confidence += 0.15;
 	if (Nearest(s, k, CUE_PAST, false, &past) <= 6)
 		confidence -= 0.3;
+	if (OfBefore(s, k))
+		confidence *= 0.5;
 	if (Asked(s, k))
 		confidence *= 0.7;
 	if (confidence < LEAST)

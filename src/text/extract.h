@@ -32,6 +32,9 @@ extern bool AmountAt(const Letters *text, int at, Amount *amount);
 /* number.c: a whole number in Chinese, in Arabic digits or in English, as dates have it: at most 9999 */
 extern bool SmallNumberAt(const Letters *text, int at, int *value, int *end);
 
+/* number_zh.c: the value of a Chinese digit; -1: it is none */
+extern int	HanDigit(uint32 c);
+
 /* A day or a span of days */
 typedef struct When
 {

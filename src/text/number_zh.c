@@ -8,7 +8,7 @@
 
 #define LONGEST		40			/* characters of a number */
 
-static int
+int
 HanDigit(uint32 c)
 {
 	static const uint32 digits[] = {0x96F6, 0x4E00, 0x4E8C, 0x4E09, 0x56DB, 0x4E94, 0x516D, 0x4E03, 0x516B, 0x4E5D};

@@ -293,8 +293,13 @@ HanWhen(const Letters *t, int at, int today, When *w)
 		w->last = today + 15;
 	else if (SmallNumberAt(t, at, &n, &end) && n > 0 && n <= 1000)
 	{
-		int			unit;
+		int			unit,
+					first = HanDigit(t->c[at]);
 		bool		half = Says(t, end, "个半", &after);
+
+		/* two or three of them, 两三个月: within the greater one */
+		if (end == at + 2 && first > 0 && HanDigit(t->c[at + 1]) > first)
+			n = HanDigit(t->c[at + 1]);
 
 		/* the 20th */
 		if (n <= 31 && SaysOne(t, end, "日前|日之前|日以前|号前|号之前|号以前|号左右|号上线|号", &after) >= 0 && (!Says(t, end, "号", &unit) || end - at <= 2))
