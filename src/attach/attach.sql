@@ -731,7 +731,7 @@ BEGIN
         END IF;
         FOR rel IN SELECT g.tgrelid FROM pg_trigger g
                    WHERE g.tgfoid = 'revops.attachment_trigger'::regproc AND g.tgname = format('revops_%s_truncate', a.kind)
-                     AND g.tgargs = convert_to(a.attachment::text, 'SQL_ASCII') || '\x00'
+                     AND g.tgargs = convert_to(a.attachment::text, 'SQL_ASCII') || E'\\x00'
                      AND g.tgrelid NOT IN (SELECT t.relid FROM pg_partition_tree(a.source) t) LOOP
             -- a partition that was detached: its rows went with it
             PERFORM revops.strip_attachment(a.attachment, a.kind, rel);
@@ -760,7 +760,7 @@ BEGIN
         PERFORM revops.forget_attachments(gone);
     END IF;
     -- a partition took its rows along
-    IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.object_type = 'trigger' AND d.object_identity LIKE 'revops\_%\_truncate on %') THEN
+    IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.object_type = 'trigger' AND d.object_identity LIKE E'revops\\_%\\_truncate on %') THEN
         INSERT INTO revops.attachment_change (attachment, scope, n)
         SELECT x.attachment, 'known', 0 FROM revops.attached x JOIN pg_class c ON c.oid = x.source WHERE c.relkind = 'p';
     END IF;

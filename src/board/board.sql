@@ -9,7 +9,7 @@ COMMENT ON FUNCTION revops.local_time(timestamptz, text) IS 'What clocks in a ti
 
 CREATE FUNCTION revops.setting_list(setting text, otherwise text) RETURNS text[]
 LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
-    SELECT pg_catalog.regexp_split_to_array(pg_catalog.btrim(coalesce(nullif(pg_catalog.current_setting($1, true), ''), $2), E' \t\r\n'), '\s*,\s*')
+    SELECT pg_catalog.regexp_split_to_array(pg_catalog.btrim(coalesce(nullif(pg_catalog.current_setting($1, true), ''), $2), E' \t\r\n'), E'\\s*,\\s*')
 $$;
 COMMENT ON FUNCTION revops.setting_list(text, text) IS 'A setting whose values are separated by commas; otherwise: where it is not set';
 
@@ -20,7 +20,7 @@ $$;
 COMMENT ON FUNCTION revops.board_since() IS 'How far back the boards look: revops.board_days before revops.now()';
 
 -- One row for each moment that stands: its card, its answer, and whether the customer bought.
-CREATE VIEW revops.moment_outcome AS
+CREATE VIEW revops.moment_outcome WITH (security_barrier) AS
 SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.person, c.account, m.opportunity, m.channel, m.object, m.strength,
        m.occurred_at, coalesce(t.territory, a.territory, u.territory) AS territory, u.unit, r.rep,
        t.task_id, CASE WHEN t.answered_at > revops.now() THEN 'open' ELSE t.status END AS status, t.due_at,
@@ -279,7 +279,7 @@ COMMENT ON COLUMN revops.touchpoint_audit.last_seen_at IS 'When the last one occ
 COMMENT ON COLUMN revops.touchpoint_audit.silent IS 'Nothing for more than a day, and for longer than it ever paused in this time';
 COMMENT ON COLUMN revops.touchpoint_audit.ahead IS 'Events that lay ahead of the clock: the sender''s clock is wrong';
 
-CREATE VIEW revops.task_board AS
+CREATE VIEW revops.task_board WITH (security_barrier) AS
 SELECT t.task_id, t.status, t.title, t.territory, t.unit, t.owner, r.name AS owner_name,
        t.person, t.account, t.opportunity,
        coalesce(p.name, t.person, a.name, t.account, t.subject) AS customer, coalesce(a.name, t.account) AS account_name,

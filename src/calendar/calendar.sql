@@ -51,7 +51,7 @@ BEGIN
             days := days || ARRAY(SELECT (first - 1 + i) % 7 FROM generate_series(0, (last - first + 7) % 7) i);
         END LOOP;
         FOREACH part IN ARRAY string_to_array(replace(coalesce(entry.slots, ''), ' ', ''), ',') LOOP
-            ends := regexp_match(part, '^([01]?\d|2[0-4]):([0-5]\d)-([01]?\d|2[0-4]):([0-5]\d)$');
+            ends := regexp_match(part, E'^([01]?\\d|2[0-4]):([0-5]\\d)-([01]?\\d|2[0-4]):([0-5]\\d)$');
             opens := ends[1]::int4 * 60 + ends[2]::int4;
             closes := ends[3]::int4 * 60 + ends[4]::int4;
             IF ends IS NULL OR opens > 1440 OR closes > 1440 THEN

@@ -197,8 +197,10 @@ CaptureXactCallback(XactEvent event, void *arg)
 static void
 CaptureSubXactCallback(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		leaves_locked = false;
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	leaves_locked = false;
+	UnlockEventId();			/* no row is between the search for its id and the index now */
 }
 
 /* Forget what may have changed. */

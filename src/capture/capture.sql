@@ -215,7 +215,7 @@ SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO,
     FROM (SELECT c.oid, pg_get_expr(c.relpartbound, c.oid) AS bound
           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
           WHERE i.inhparent = 'revops.event'::regclass) p,
-         regexp_match(p.bound, '^FOR VALUES FROM \(''?(.+?)''?\) TO \(''?(.+?)''?\)$') AS m(part),
+         regexp_match(p.bound, E'^FOR VALUES FROM \\(''?(.+?)''?\\) TO \\(''?(.+?)''?\\)$') AS m(part),
          LATERAL (SELECT ARRAY[CASE m.part[1] WHEN 'MINVALUE' THEN '-infinity' ELSE m.part[1] END,
                                CASE m.part[2] WHEN 'MAXVALUE' THEN 'infinity' ELSE m.part[2] END]) AS b(part)
     WHERE m.part IS NOT NULL
@@ -414,7 +414,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
         WHEN message ~* '^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$' THEN message::uuid
         ELSE (SELECT overlay(overlay(h placing '3' from 13 for 1)
                              placing substr('89ab', (strpos('0123456789abcdef', substr(h, 17, 1)) - 1) % 4 + 1, 1) from 17 for 1)::uuid
-              FROM md5('\x6f1d1c5e3b0a4d0f9a53c8e27b41d6f2'::bytea || convert_to(message, 'UTF8')) AS h)
+              FROM md5(E'\\x6f1d1c5e3b0a4d0f9a53c8e27b41d6f2'::bytea || convert_to(message, 'UTF8')) AS h)
     END
 $$;
 COMMENT ON FUNCTION revops.message_uuid(text) IS 'The event_id for a message id of any form: itself if it is a UUID, otherwise a name-based one (RFC 9562, version 3)';
@@ -422,7 +422,7 @@ COMMENT ON FUNCTION revops.message_uuid(text) IS 'The event_id for a message id 
 CREATE FUNCTION revops.url_path(url text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN url ~* '^[a-z][a-z0-9+.-]*://'
-                THEN coalesce(nullif(regexp_replace(url, '^[^:]+://[^/?#]*([^?#]*).*$', '\1'), ''), '/')
+                THEN coalesce(nullif(regexp_replace(url, '^[^:]+://[^/?#]*([^?#]*).*$', E'\\1'), ''), '/')
                 ELSE nullif(regexp_replace(url, '[?#].*$', ''), '') END
 $$;
 COMMENT ON FUNCTION revops.url_path(text) IS 'The path of a URL';
@@ -444,7 +444,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                    THEN format('type "%s" is not track, page, screen, identify, alias or group', o.type)
                WHEN f.kind IS NULL THEN 'it has no kind'
                WHEN f.side NOT IN ('customer', 'rep', 'system') THEN format('side "%s" is not customer, rep or system', f.side)
-               WHEN f.occurred_at !~ '^\s*(\d{4,6}-\d\d?-\d\d?([T ].*)?|\d{9,16}(\.\d*)?)\s*$' THEN format('"%s" is not a point in time', f.occurred_at)
+               WHEN f.occurred_at !~ E'^\\s*(\\d{4,6}-\\d\\d?-\\d\\d?([T ].*)?|\\d{9,16}(\\.\\d*)?)\\s*$' THEN format('"%s" is not a point in time', f.occurred_at)
            END
     FROM unnest(documents) WITH ORDINALITY AS d(document, n)
     CROSS JOIN LATERAL (
@@ -537,8 +537,8 @@ BEGIN
             INSERT INTO revops.event (event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
             SELECT coalesce(revops.message_uuid(r.event_id), revops.uuid_v7()),
                    CASE WHEN r.occurred_at IS NULL THEN revops.now()
-                        WHEN r.occurred_at ~ '^\s*\d{12,}' THEN 'epoch'::timestamptz + trunc(r.occurred_at::numeric)::bigint * '1 ms'::interval
-                        WHEN r.occurred_at ~ '^\s*\d{9,11}(\.\d*)?\s*$' THEN to_timestamp(r.occurred_at::float8)
+                        WHEN r.occurred_at ~ E'^\\s*\\d{12,}' THEN 'epoch'::timestamptz + trunc(r.occurred_at::numeric)::bigint * '1 ms'::interval
+                        WHEN r.occurred_at ~ E'^\\s*\\d{9,11}(\\.\\d*)?\\s*$' THEN to_timestamp(r.occurred_at::float8)
                         ELSE r.occurred_at::timestamptz END,
                    r.person, r.account, r.opportunity, r.rep, r.side, r.channel, r.kind, r.object, r.dwell::interval, r.body, r.properties
             FROM read r WHERE r.reason IS NULL
@@ -606,7 +606,7 @@ COMMENT ON FUNCTION revops.track_batch(jsonb) IS 'Write an array of events in ou
 -- Who is who
 
 CREATE FUNCTION revops.identify(visitor text, person text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s' AS $$
 #variable_conflict use_column
 DECLARE
     known text;
@@ -655,7 +655,7 @@ BEGIN
         RETURN NULL;
     END IF;
     -- A restore brings the results along, and the requests that were open.
-    IF TG_OP = 'INSERT' AND current_query() ~* '^\s*COPY\s' AND
+    IF TG_OP = 'INSERT' AND current_query() ~* E'^\\s*COPY\\s' AND
        NOT EXISTS (SELECT FROM revops.stream_lane l WHERE l.epoch = revops.stream_epoch()) THEN
         RETURN NULL;
     END IF;

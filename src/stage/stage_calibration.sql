@@ -272,7 +272,7 @@ value AS (
     CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.properties) AS field FROM revops.my_opportunity p WHERE jsonb_typeof(p.properties) = 'object') k
     WHERE k.field NOT IN ('account', 'name', 'owner', 'stage', 'amount', 'opened_at', 'closed_at')),
 accepted AS (    -- a competitor is added to those that were there
-    SELECT f.opportunity, f.field, array_agg(CASE f.field WHEN 'competitor' THEN '%' ELSE '' END || replace(replace(f.value, '\', '\\'), '%', '\%')) AS ends
+    SELECT f.opportunity, f.field, array_agg(CASE f.field WHEN 'competitor' THEN '%' ELSE '' END || replace(replace(f.value, E'\\', E'\\\\'), '%', E'\\%')) AS ends
     FROM revops.field_suggestion f WHERE f.status = 'accepted' GROUP BY f.opportunity, f.field)
 SELECT v.field, count(*) AS opportunities, count(v.value) AS filled,
        count(v.value) FILTER (WHERE u.ours) AS filled_by_us,

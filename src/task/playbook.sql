@@ -119,7 +119,7 @@ BEGIN
     END LOOP;
     SELECT m[1] INTO place
     FROM (SELECT put_playbook.title AS template UNION ALL SELECT p ->> 'message' FROM jsonb_array_elements(put_playbook.plans) p) t,
-         regexp_matches(t.template, '\{\{([^{}]*)\}\}', 'g') m
+         regexp_matches(t.template, E'\\{\\{([^{}]*)\\}\\}', 'g') m
     WHERE m[1] NOT IN ('person', 'account', 'object') LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'playbook "%": unknown placeholder {{%}}', name, place

@@ -173,7 +173,7 @@ BEGIN
                  WHEN 'territory' THEN p.scope = a.territory WHEN 'industry' THEN p.scope = a.industry ELSE p.scope = a.segment END
     WHERE r.rep = who;
     -- who may only read does no work, but for their own cards
-    IF denied OR reads AND NOT who = ANY (check_work.mine) AND NOT revops.may(who, 'write', check_work.account) THEN
+    IF denied OR reads AND NOT coalesce(who = ANY (check_work.mine), false) AND NOT revops.may(who, 'write', check_work.account) THEN
         RAISE EXCEPTION 'you may read, and not write, what is of account "%"', check_work.account USING ERRCODE = 'insufficient_privilege';
     END IF;
 END $$;

@@ -21,7 +21,7 @@ BEGIN
     IF getdatabaseencoding() IN ('UTF8', 'EUC_CN') THEN
         pack := unistr(pack);
     ELSE
-        pack := regexp_replace(pack, '^[^\n]*\\u[^\n]*\n', '', 'gn');
+        pack := regexp_replace(pack, E'^[^\\n]*\\\\u[^\\n]*\\n', '', 'gn');
     END IF;
     INSERT INTO revops.intent_pack (intent, topic, definition)
     SELECT d ->> 'intent', topic, d FROM json_array_elements(pack::json) d;

@@ -195,11 +195,15 @@ DECLARE
 BEGIN
     IF coalesce(by, '') = '' THEN
         RAISE EXCEPTION 'who accepts the suggestion must be said' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example revops.accept_suggestion(17, ''li.na'').';
+    ELSIF by <> revops.caller_bound() THEN
+        RAISE EXCEPTION 'you are rep "%", and cannot accept suggestions for "%"', revops.caller_bound(), by USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT * INTO s FROM revops.field_suggestion x WHERE x.suggestion = suggestion;
     IF NOT FOUND OR NOT revops.caller_sees('opportunity', s.opportunity) THEN
         RAISE EXCEPTION 'there is no suggestion %', coalesce(suggestion::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'revops.open_suggestion lists those that are open.';
     END IF;
+    PERFORM revops.check_work((SELECT o.account FROM revops.opportunity o WHERE o.opportunity = s.opportunity),
+                              ARRAY(SELECT o.owner FROM revops.opportunity o WHERE o.opportunity = s.opportunity));
     -- the opportunity first, as whoever sets a field does
     SELECT o.properties ->> s.field INTO present FROM revops.opportunity o WHERE o.opportunity = s.opportunity FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -238,6 +242,8 @@ DECLARE
 BEGIN
     IF coalesce(by, '') = '' THEN
         RAISE EXCEPTION 'who refuses the suggestion must be said' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example revops.refuse_suggestion(17, ''li.na'', ''heard wrong'').';
+    ELSIF by <> revops.caller_bound() THEN
+        RAISE EXCEPTION 'you are rep "%", and cannot refuse suggestions for "%"', revops.caller_bound(), by USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT * INTO s FROM revops.field_suggestion x WHERE x.suggestion = suggestion FOR UPDATE;
     IF NOT FOUND OR NOT revops.caller_sees('opportunity', s.opportunity) THEN
