@@ -74,6 +74,9 @@ BEGIN
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_insert AFTER INSERT ON revops.%I REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
         EXECUTE pg_catalog.format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.%I FOR EACH STATEMENT EXECUTE FUNCTION revops.audit()', t);
     END LOOP;
+    -- whose customers and deals they are
+    CREATE TRIGGER audit AFTER UPDATE OF owner ON revops.account FOR EACH ROW WHEN (OLD.owner IS DISTINCT FROM NEW.owner) EXECUTE FUNCTION revops.audit();
+    CREATE TRIGGER audit AFTER UPDATE OF owner ON revops.opportunity FOR EACH ROW WHEN (OLD.owner IS DISTINCT FROM NEW.owner) EXECUTE FUNCTION revops.audit();
     -- its row also counts what was applied; and this one notes when it was tried
     CREATE TRIGGER audit AFTER INSERT OR DELETE ON revops.attached FOR EACH ROW EXECUTE FUNCTION revops.audit();
     CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF query, label, options, every, scheduled_by ON revops.model_schedule FOR EACH ROW EXECUTE FUNCTION revops.audit();

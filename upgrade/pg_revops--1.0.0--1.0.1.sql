@@ -9,6 +9,92 @@ CREATE INDEX task_answered_at_idx ON revops.task (answered_at) WHERE answered_at
 DROP FUNCTION revops.write_source_rows(int, text[]);
 DROP FUNCTION revops.apply_source_keys(int, text[]);
 
+CREATE OR REPLACE FUNCTION revops.business_week(hours jsonb) RETURNS int4[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    names   CONSTANT text[] := ARRAY['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
+    pairs   int4[][] := '{}';
+    days    int4[];
+    week    int4[] := '{}';
+    entry   record;
+    part    text;
+    ends    text[];
+    first   int4;
+    last    int4;
+    opens   int4;
+    closes  int4;
+    day     int4;
+BEGIN
+    IF jsonb_typeof(hours) <> 'object' THEN
+        RAISE EXCEPTION 'calendar hours must be an object of days, not a JSON %', jsonb_typeof(hours)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'For example {"mon-fri": "09:00-12:00,13:00-18:00", "sat": "10:00-14:00"}.';
+    END IF;
+    FOR entry IN
+        SELECT h.key, CASE jsonb_typeof(h.value)
+                          WHEN 'string' THEN h.value #>> '{}'
+                          WHEN 'array' THEN (SELECT string_agg(e, ',') FROM jsonb_array_elements_text(h.value) e)
+                          ELSE h.value::text
+                      END AS slots
+        FROM jsonb_each(hours) h
+    LOOP
+        days := '{}';
+        FOREACH part IN ARRAY string_to_array(replace(lower(entry.key), ' ', ''), ',') LOOP
+            ends := string_to_array(part, '-');
+            first := array_position(names, ends[1]);
+            last := array_position(names, ends[cardinality(ends)]);
+            IF first IS NULL OR last IS NULL OR cardinality(ends) > 2 THEN
+                RAISE EXCEPTION 'calendar hours: "%" is not a day of the week', entry.key
+                    USING ERRCODE = 'invalid_parameter_value', HINT = 'Use mon, tue, wed, thu, fri, sat, sun, a range such as "mon-fri" or a list such as "tue,thu".';
+            END IF;
+            days := days || ARRAY(SELECT (first - 1 + i) % 7 FROM generate_series(0, (last - first + 7) % 7) i);
+        END LOOP;
+        FOREACH part IN ARRAY string_to_array(replace(coalesce(entry.slots, ''), ' ', ''), ',') LOOP
+            ends := regexp_match(part, E'^([01]?\\d|2[0-4]):([0-5]\\d)-([01]?\\d|2[0-4]):([0-5]\\d)$');
+            opens := ends[1]::int4 * 60 + ends[2]::int4;
+            closes := ends[3]::int4 * 60 + ends[4]::int4;
+            IF ends IS NULL OR opens > 1440 OR closes > 1440 THEN
+                RAISE EXCEPTION 'calendar hours of "%": "%" is not a span of hours', entry.key, part
+                    USING ERRCODE = 'invalid_parameter_value', HINT = 'Write it as "09:00-18:00"; 24:00 is the end of the day.';
+            ELSIF opens >= closes THEN
+                RAISE EXCEPTION 'calendar hours of "%": "%" ends before it begins', entry.key, part
+                    USING ERRCODE = 'invalid_parameter_value', HINT = 'Split hours that pass midnight: "22:00-24:00" on one day and "00:00-06:00" on the next.';
+            END IF;
+            FOREACH day IN ARRAY days LOOP
+                pairs := pairs || ARRAY[[day * 1440 + opens, day * 1440 + closes]];
+            END LOOP;
+        END LOOP;
+    END LOOP;
+    last := -1;
+    FOR opens, closes IN
+        SELECT pairs[i][1], pairs[i][2] FROM generate_subscripts(pairs, 1) i ORDER BY 1, 2
+    LOOP
+        IF opens < last THEN
+            RAISE EXCEPTION 'calendar hours overlap on %', names[opens / 1440 + 1] USING ERRCODE = 'invalid_parameter_value';
+        ELSIF opens = last AND opens % 1440 <> 0 THEN
+            week[cardinality(week)] := closes;
+        ELSE
+            week := week || opens || closes;
+        END IF;
+        last := closes;
+    END LOOP;
+    RETURN week;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.event_partitions()
+RETURNS TABLE (partition regclass, since timestamptz, until timestamptz)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' AS $$
+    SELECT p.oid::regclass, b.part[1]::timestamptz, b.part[2]::timestamptz
+    FROM (SELECT c.oid, pg_get_expr(c.relpartbound, c.oid) AS bound
+          FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+          WHERE i.inhparent = 'revops.event'::regclass) p,
+         regexp_match(p.bound, E'^FOR VALUES FROM \\(''?(.+?)''?\\) TO \\(''?(.+?)''?\\)$') AS m(part),
+         LATERAL (SELECT ARRAY[CASE m.part[1] WHEN 'MINVALUE' THEN '-infinity' ELSE m.part[1] END,
+                               CASE m.part[2] WHEN 'MAXVALUE' THEN 'infinity' ELSE m.part[2] END]) AS b(part)
+    WHERE m.part IS NOT NULL
+    ORDER BY 2
+$$;
+
 CREATE OR REPLACE FUNCTION revops.make_partition(at timestamptz) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET lock_timeout = '2s' AS $$
@@ -176,6 +262,111 @@ BEGIN
     RETURN id;
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.message_uuid(message text) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN message ~* '^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$' THEN message::uuid
+        ELSE (SELECT overlay(overlay(h placing '3' from 13 for 1)
+                             placing substr('89ab', (strpos('0123456789abcdef', substr(h, 17, 1)) - 1) % 4 + 1, 1) from 17 for 1)::uuid
+              FROM md5(E'\\x6f1d1c5e3b0a4d0f9a53c8e27b41d6f2'::bytea || convert_to(message, 'UTF8')) AS h)
+    END
+$$;
+
+CREATE OR REPLACE FUNCTION revops.url_path(url text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN url ~* '^[a-z][a-z0-9+.-]*://'
+                THEN coalesce(nullif(regexp_replace(url, '^[^:]+://[^/?#]*([^?#]*).*$', E'\\1'), ''), '/')
+                ELSE nullif(regexp_replace(url, '[?#].*$', ''), '') END
+$$;
+
+CREATE OR REPLACE FUNCTION revops.read_events(documents jsonb[])
+RETURNS TABLE (n bigint, document jsonb, event_id text, occurred_at text, person text, account text, opportunity text, rep text,
+               side text, channel text, kind text, object text, dwell text, body text, properties jsonb,
+               visitor text, known text, reason text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT d.n, d.document, f.event_id, f.occurred_at, f.person, f.account, nullif(o.e->>'opportunity', ''), nullif(o.e->>'rep', ''),
+           f.side, f.channel, f.kind, f.object, f.dwell, o.e->>'body', nullif(p.properties, '{}'),
+           f.visitor, f.known,
+           CASE
+               WHEN jsonb_typeof(d.document) IS DISTINCT FROM 'object' THEN 'it is not an object'
+               WHEN pg_column_size(d.document) > 1048576 THEN 'it is larger than 1 MB'
+               WHEN bad.key IS NOT NULL THEN format('%s is not a text or a number', bad.key)
+               WHEN f.kind IS NULL AND o.dialect = 'segment' AND o.type NOT IN ('track', 'page', 'screen', 'identify', 'alias', 'group')
+                   THEN format('type "%s" is not track, page, screen, identify, alias or group', o.type)
+               WHEN f.kind IS NULL THEN 'it has no kind'
+               WHEN f.side NOT IN ('customer', 'rep', 'system') THEN format('side "%s" is not customer, rep or system', f.side)
+               WHEN f.occurred_at !~ E'^\\s*(\\d{4,6}-\\d\\d?-\\d\\d?([T ].*)?|\\d{9,16}(\\.\\d*)?)\\s*$' THEN format('"%s" is not a point in time', f.occurred_at)
+           END
+    FROM unnest(documents) WITH ORDINALITY AS d(document, n)
+    CROSS JOIN LATERAL (
+        SELECT CASE jsonb_typeof(d.document) WHEN 'object' THEN d.document ELSE '{}' END AS e) AS q
+    CROSS JOIN LATERAL (
+        SELECT q.e, q.e->>'type' AS type,
+               CASE WHEN q.e ? 'kind' THEN 'own' WHEN q.e ? 'type' THEN 'segment' ELSE 'snowplow' END AS dialect) AS o
+    CROSS JOIN LATERAL (
+        SELECT coalesce(nullif(o.e->>'event_id', ''), nullif(o.e->>'messageId', ''), nullif(o.e->>'eid', '')) AS event_id,
+               coalesce(o.e->>'occurred_at', o.e->>'timestamp', o.e->>'originalTimestamp', o.e->>'derived_tstamp',
+                        o.e->>'dvce_created_tstamp', o.e->>'dtm', o.e->>'collector_tstamp') AS occurred_at,
+               coalesce(nullif(o.e->>'person', ''), nullif(o.e->>'userId', ''), nullif(o.e->>'user_id', ''), nullif(o.e->>'uid', ''),
+                        nullif(o.e->>'anonymousId', ''), nullif(o.e->>'domain_userid', ''), nullif(o.e->>'duid', '')) AS person,
+               coalesce(nullif(o.e->>'account', ''), nullif(o.e->>'groupId', ''), nullif(o.e#>>'{context,groupId}', '')) AS account,
+               coalesce(nullif(o.e->>'side', ''), 'customer') AS side,
+               CASE o.dialect
+                   WHEN 'segment' THEN CASE coalesce(o.e->>'channel', CASE o.type WHEN 'screen' THEN 'app' ELSE 'web' END)
+                                           WHEN 'browser' THEN 'web' WHEN 'mobile' THEN 'app'
+                                           ELSE coalesce(nullif(o.e->>'channel', ''), CASE o.type WHEN 'screen' THEN 'app' ELSE 'web' END) END
+                   WHEN 'snowplow' THEN CASE coalesce(o.e->>'channel', o.e->>'platform', o.e->>'p', 'web')
+                                           WHEN 'mob' THEN 'app' WHEN '' THEN 'web'
+                                           ELSE coalesce(o.e->>'channel', o.e->>'platform', o.e->>'p', 'web') END
+                   ELSE coalesce(nullif(o.e->>'channel', ''), 'web')
+               END AS channel,
+               nullif(CASE o.dialect
+                   WHEN 'own' THEN o.e->>'kind'
+                   WHEN 'segment' THEN CASE o.type WHEN 'track' THEN o.e->>'event' WHEN 'page' THEN 'page_view' WHEN 'screen' THEN 'screen_view'
+                                                   WHEN 'identify' THEN 'identify' WHEN 'alias' THEN 'alias' WHEN 'group' THEN 'group' END
+                   ELSE CASE coalesce(o.e->>'event', o.e->>'e')
+                            WHEN 'pv' THEN 'page_view' WHEN 'pp' THEN 'page_ping'
+                            WHEN 'se' THEN coalesce(o.e->>'se_ac', 'struct') WHEN 'struct' THEN coalesce(o.e->>'se_action', 'struct')
+                            WHEN 'ue' THEN 'unstruct' WHEN 'unstruct' THEN coalesce(o.e->>'event_name', 'unstruct')
+                            WHEN 'tr' THEN 'transaction' WHEN 'ti' THEN 'transaction_item'
+                            ELSE coalesce(o.e->>'event', o.e->>'e') END
+               END, '') AS kind,
+               coalesce(nullif(o.e->>'object', ''), CASE o.dialect
+                   WHEN 'segment' THEN CASE o.type
+                       WHEN 'screen' THEN coalesce(o.e->>'name', o.e#>>'{properties,name}')
+                       WHEN 'page' THEN coalesce(o.e#>>'{context,page,path}', o.e#>>'{properties,path}', revops.url_path(o.e#>>'{context,page,url}'),
+                                                 revops.url_path(o.e#>>'{properties,url}'), o.e->>'name')
+                       WHEN 'track' THEN coalesce(o.e#>>'{context,page,path}', revops.url_path(o.e#>>'{context,page,url}')) END
+                   WHEN 'snowplow' THEN coalesce(nullif(o.e->>'page_urlpath', ''), revops.url_path(o.e->>'page_url'), revops.url_path(o.e->>'url'))
+               END) AS object,
+               CASE WHEN jsonb_typeof(o.e->'dwell') = 'number' THEN (o.e->>'dwell') || ' seconds'
+                    WHEN o.e->>'dwell' <> '' THEN o.e->>'dwell'
+                    WHEN o.dialect = 'snowplow' AND coalesce(o.e->>'event', o.e->>'e') IN ('page_ping', 'pp') THEN '10 seconds'    -- the trackers' heartbeat
+               END AS dwell,
+               CASE WHEN o.dialect = 'segment' AND o.type IN ('identify', 'alias')
+                    THEN coalesce(nullif(o.e->>'anonymousId', ''), nullif(o.e->>'previousId', '')) END AS visitor,
+               CASE WHEN o.dialect = 'segment' AND o.type IN ('identify', 'alias') THEN nullif(o.e->>'userId', '') END AS known
+        ) AS f
+    CROSS JOIN LATERAL (
+        -- fields that are read above leave; who else the event names stays
+        SELECT (o.e - ARRAY['event_id', 'messageId', 'eid', 'occurred_at', 'timestamp', 'originalTimestamp', 'derived_tstamp',
+                            'dvce_created_tstamp', 'dtm', 'person', 'userId', 'user_id', 'uid', 'account', 'groupId', 'opportunity', 'rep',
+                            'side', 'channel', 'kind', 'object', 'dwell', 'body', 'properties']
+                    - CASE o.dialect WHEN 'segment' THEN ARRAY['type', 'event'] WHEN 'snowplow' THEN ARRAY['event', 'e', 'platform', 'p'] ELSE '{}' END
+                    - CASE WHEN f.person = o.e->>'anonymousId' THEN ARRAY['anonymousId'] ELSE '{}' END
+                    - CASE WHEN f.person IN (o.e->>'domain_userid', o.e->>'duid') THEN ARRAY['domain_userid', 'duid'] ELSE '{}' END)
+               || CASE coalesce(jsonb_typeof(o.e->'properties'), 'null')
+                      WHEN 'null' THEN '{}' WHEN 'object' THEN o.e->'properties' ELSE jsonb_build_object('properties', o.e->'properties') END AS properties
+        ) AS p
+    LEFT JOIN LATERAL (
+        SELECT k AS key FROM unnest(ARRAY['event_id', 'messageId', 'eid', 'occurred_at', 'timestamp', 'originalTimestamp', 'derived_tstamp',
+                                          'dvce_created_tstamp', 'dtm', 'person', 'userId', 'user_id', 'uid', 'anonymousId', 'previousId',
+                                          'domain_userid', 'duid', 'account', 'groupId', 'opportunity', 'rep', 'side', 'channel', 'kind',
+                                          'type', 'object', 'dwell', 'body']) AS k
+        WHERE jsonb_typeof(o.e->k) IN ('object', 'array', 'boolean') LIMIT 1) AS bad ON true
+    ORDER BY d.n
+$$;
+
 CREATE OR REPLACE FUNCTION revops.take_events(documents jsonb[], OUT accepted bigint, OUT duplicates bigint, OUT rejected bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' AS $$
 #variable_conflict use_column
@@ -195,8 +386,8 @@ BEGIN
             INSERT INTO revops.event (event_id, occurred_at, person, account, opportunity, rep, side, channel, kind, object, dwell, body, properties)
             SELECT coalesce(revops.message_uuid(r.event_id), revops.uuid_v7()),
                    CASE WHEN r.occurred_at IS NULL THEN revops.now()
-                        WHEN r.occurred_at ~ '^\s*\d{12,}' THEN 'epoch'::timestamptz + trunc(r.occurred_at::numeric)::bigint * '1 ms'::interval
-                        WHEN r.occurred_at ~ '^\s*\d{9,11}(\.\d*)?\s*$' THEN to_timestamp(r.occurred_at::float8)
+                        WHEN r.occurred_at ~ E'^\\s*\\d{12,}' THEN 'epoch'::timestamptz + trunc(r.occurred_at::numeric)::bigint * '1 ms'::interval
+                        WHEN r.occurred_at ~ E'^\\s*\\d{9,11}(\\.\\d*)?\\s*$' THEN to_timestamp(r.occurred_at::float8)
                         ELSE r.occurred_at::timestamptz END,
                    r.person, r.account, r.opportunity, r.rep, r.side, r.channel, r.kind, r.object, r.dwell::interval, r.body, r.properties
             FROM read r WHERE r.reason IS NULL
@@ -236,6 +427,44 @@ BEGIN
     rejected := rejected + other.rejected;
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.identify(visitor text, person text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s' AS $$
+#variable_conflict use_column
+DECLARE
+    known text;
+BEGIN
+    IF coalesce(identify.visitor, '') = '' OR coalesce(identify.person, '') = '' THEN
+        RAISE EXCEPTION 'identify() needs a visitor and a person' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF greatest(octet_length(identify.visitor), octet_length(identify.person)) > 512 THEN
+        RAISE EXCEPTION 'the key of a person is longer than 512 bytes' USING ERRCODE = 'string_data_right_truncation';
+    END IF;
+    IF identify.visitor = identify.person THEN
+        RAISE EXCEPTION 'visitor "%" cannot be identified as itself', identify.visitor USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF EXISTS (SELECT FROM revops.person v JOIN revops.person p ON p.person = v.identity
+               WHERE v.person = identify.visitor AND p.person = identify.person AND p.identity IS NULL) THEN
+        RETURN;
+    END IF;
+
+    -- one at a time: two at once could tie a knot that neither sees
+    PERFORM pg_advisory_xact_lock('revops.person'::regclass::oid::int, 1);
+    SELECT coalesce((SELECT p.identity FROM revops.person p WHERE p.person = identify.person), identify.person) INTO known;
+    IF known = identify.visitor THEN
+        RAISE EXCEPTION 'visitor "%" cannot be identified as "%": that is the other''s visitor', identify.visitor, identify.person
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Identities must not go round in a circle.';
+    END IF;
+    -- whose past becomes whose is for those who see both
+    IF NOT revops.caller_sees('person', identify.visitor) OR NOT revops.caller_sees('person', identify.person) OR NOT revops.caller_sees('person', known) THEN
+        RAISE EXCEPTION 'you may not identify "%" as "%"', identify.visitor, identify.person USING ERRCODE = 'insufficient_privilege', HINT = 'One of them is of a customer whom you do not see.';
+    END IF;
+    INSERT INTO revops.person (person) VALUES (known) ON CONFLICT DO NOTHING;
+    INSERT INTO revops.person AS v (person, identity) VALUES (identify.visitor, known)
+        ON CONFLICT (person) DO UPDATE SET identity = excluded.identity WHERE v.identity IS DISTINCT FROM excluded.identity;
+    -- whoever was known as the visitor is known as the person now
+    UPDATE revops.person v SET identity = known WHERE v.identity = identify.visitor;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.person_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -246,7 +475,7 @@ BEGIN
         RETURN NULL;
     END IF;
     -- A restore brings the results along, and the requests that were open.
-    IF TG_OP = 'INSERT' AND current_query() ~* '^\s*COPY\s' AND
+    IF TG_OP = 'INSERT' AND current_query() ~* E'^\\s*COPY\\s' AND
        NOT EXISTS (SELECT FROM revops.stream_lane l WHERE l.epoch = revops.stream_epoch()) THEN
         RETURN NULL;
     END IF;
@@ -371,6 +600,56 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
                       WHERE p.deny AND (p.scope_kind = 'all' OR p.scope_kind = 'unit' AND p.scope = r.unit))
 $$;
 
+CREATE OR REPLACE FUNCTION revops.audit() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    former jsonb;
+    latter jsonb;
+    changed boolean;
+    gone   jsonb := '{}';
+    come   jsonb := '{}';
+    role   CONSTANT text := nullif(current_setting('role'), 'none');
+BEGIN
+    -- what is trained or compiled only by its size: as jsonb it would be there many times over, and might be larger than a jsonb can be
+    IF TG_LEVEL = 'ROW' AND TG_TABLE_NAME IN ('model_version', 'stage_model') THEN
+        IF TG_OP <> 'INSERT' AND octet_length(OLD.parameters) > 50000 THEN
+            gone := jsonb_build_object('parameters', format('%s bytes', octet_length(OLD.parameters)));
+            OLD.parameters := '';
+        END IF;
+        IF TG_OP <> 'DELETE' AND octet_length(NEW.parameters) > 50000 THEN
+            come := jsonb_build_object('parameters', format('%s bytes', octet_length(NEW.parameters)));
+            NEW.parameters := '';
+        END IF;
+    ELSIF TG_LEVEL = 'ROW' AND TG_TABLE_NAME = 'intent_publication' THEN
+        IF TG_OP <> 'INSERT' AND octet_length(OLD.compiled) > 50000 THEN
+            gone := jsonb_build_object('compiled', format('%s bytes', octet_length(OLD.compiled)));
+            OLD.compiled := '';
+        END IF;
+        IF TG_OP <> 'DELETE' AND octet_length(NEW.compiled) > 50000 THEN
+            come := jsonb_build_object('compiled', format('%s bytes', octet_length(NEW.compiled)));
+            NEW.compiled := '';
+        END IF;
+    END IF;
+    IF TG_OP IN ('UPDATE', 'DELETE') THEN
+        former := to_jsonb(OLD) || gone;
+    END IF;
+    IF TG_OP IN ('UPDATE', 'INSERT') AND TG_LEVEL = 'ROW' THEN
+        latter := to_jsonb(NEW) || come;
+    END IF;
+    changed := former IS DISTINCT FROM latter;
+    former := revops.audit_image(former);
+    latter := revops.audit_image(latter);
+    IF TG_LEVEL = 'STATEMENT' AND TG_OP = 'INSERT' THEN
+        INSERT INTO revops.audit_log (changed_by, acting_as, what, action, after)
+        SELECT session_user, nullif(role, session_user), TG_TABLE_NAME, 'insert', CASE WHEN length(i.after::text) > 100000 THEN revops.audit_image(i.after) ELSE i.after END
+        FROM (SELECT to_jsonb(n) AS after FROM fresh n OFFSET 0) i;
+    ELSIF changed OR TG_OP = 'TRUNCATE' THEN
+        INSERT INTO revops.audit_log (changed_by, acting_as, what, action, before, after)
+        VALUES (session_user, nullif(role, session_user), TG_TABLE_NAME, lower(TG_OP), former, latter);
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.put_signal(signal text, intent text, weight float8, match json DEFAULT '{}',
     half_life interval DEFAULT NULL, daily_cap float8 DEFAULT NULL,
     subjects text[] DEFAULT '{person,account,opportunity}', title text DEFAULT NULL) RETURNS int
@@ -460,6 +739,76 @@ BEGIN
         DELETE FROM revops.intent i WHERE i.intent = drop_intent.intent;
     END IF;
     RETURN coalesce(known, false);
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.accept_suggestion(suggestion bigint, by text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    s       revops.field_suggestion;
+    present text;
+    fresh   text;
+BEGIN
+    IF coalesce(by, '') = '' THEN
+        RAISE EXCEPTION 'who accepts the suggestion must be said' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example revops.accept_suggestion(17, ''li.na'').';
+    ELSIF by <> revops.caller_bound() THEN
+        RAISE EXCEPTION 'you are rep "%", and cannot accept suggestions for "%"', revops.caller_bound(), by USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    SELECT * INTO s FROM revops.field_suggestion x WHERE x.suggestion = suggestion;
+    IF NOT FOUND OR NOT revops.caller_sees('opportunity', s.opportunity) THEN
+        RAISE EXCEPTION 'there is no suggestion %', coalesce(suggestion::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'revops.open_suggestion lists those that are open.';
+    END IF;
+    PERFORM revops.check_work((SELECT o.account FROM revops.opportunity o WHERE o.opportunity = s.opportunity),
+                              ARRAY(SELECT o.owner FROM revops.opportunity o WHERE o.opportunity = s.opportunity));
+    -- the opportunity first, as whoever sets a field does
+    SELECT o.properties ->> s.field INTO present FROM revops.opportunity o WHERE o.opportunity = s.opportunity FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'opportunity "%" is gone', s.opportunity USING ERRCODE = 'undefined_object';
+    END IF;
+    SELECT * INTO s FROM revops.field_suggestion x WHERE x.suggestion = suggestion FOR UPDATE;
+    IF s.status <> 'open' THEN
+        RAISE EXCEPTION 'suggestion % is % already', suggestion, s.status USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF present IS DISTINCT FROM s.former AND present IS DISTINCT FROM s.value THEN
+        UPDATE revops.field_suggestion x SET status = 'stale', decided_by = by, decided_at = revops.now(), reason = format('the field was set to "%s" since', present)
+        WHERE x.opportunity = s.opportunity AND x.suggestion = suggestion;
+        RETURN 'stale';
+    END IF;
+    fresh := CASE WHEN s.field = 'competitor' AND present <> '' AND present IS DISTINCT FROM s.value THEN present || ', ' || s.value ELSE s.value END;
+    PERFORM revops.set_field('opportunity', s.opportunity, s.field, fresh, 'suggestion');
+    UPDATE revops.field_suggestion x SET status = 'accepted', decided_by = by, decided_at = revops.now()
+    WHERE x.opportunity = s.opportunity AND x.field = s.field AND x.value = s.value AND x.status = 'open';
+    -- what was said before is of no interest now; what was said later may follow. Competitors are added to each other.
+    UPDATE revops.field_suggestion x
+    SET former = fresh,
+        status = CASE WHEN s.field = 'competitor' OR (x.occurred_at, x.event_id) > (s.occurred_at, s.event_id) THEN 'open' ELSE 'stale' END,
+        reason = CASE WHEN s.field = 'competitor' OR (x.occurred_at, x.event_id) > (s.occurred_at, s.event_id) THEN NULL ELSE 'a newer value was accepted' END
+    WHERE x.opportunity = s.opportunity AND x.field = s.field AND x.status = 'open' AND x.former IS NOT DISTINCT FROM s.former;
+    RETURN 'accepted';
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.refuse_suggestion(suggestion bigint, by text, reason text DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    s   revops.field_suggestion;
+    n   int;
+BEGIN
+    IF coalesce(by, '') = '' THEN
+        RAISE EXCEPTION 'who refuses the suggestion must be said' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example revops.refuse_suggestion(17, ''li.na'', ''heard wrong'').';
+    ELSIF by <> revops.caller_bound() THEN
+        RAISE EXCEPTION 'you are rep "%", and cannot refuse suggestions for "%"', revops.caller_bound(), by USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    SELECT * INTO s FROM revops.field_suggestion x WHERE x.suggestion = suggestion FOR UPDATE;
+    IF NOT FOUND OR NOT revops.caller_sees('opportunity', s.opportunity) THEN
+        RAISE EXCEPTION 'there is no suggestion %', coalesce(suggestion::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'revops.open_suggestion lists those that are open.';
+    ELSIF s.status <> 'open' THEN
+        RAISE EXCEPTION 'suggestion % is % already', suggestion, s.status USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    UPDATE revops.field_suggestion x SET status = 'refused', decided_by = by, decided_at = revops.now(), reason = refuse_suggestion.reason
+    WHERE x.opportunity = s.opportunity AND x.field = s.field AND x.value = s.value AND x.status = 'open';
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
 END $$;
 
 CREATE OR REPLACE FUNCTION revops.put_pipeline(pipeline text, definition jsonb) RETURNS int
@@ -564,6 +913,109 @@ BEGIN
         WHERE s.pipeline = usual AND NOT EXISTS (SELECT FROM revops.opportunity o WHERE o.opportunity = s.opportunity);
     END IF;
     RETURN n;
+END $$;
+
+CREATE OR REPLACE FUNCTION revops.put_playbook(playbook text, title text, plans jsonb, line interval DEFAULT '15 minutes', calendar text DEFAULT NULL,
+    escalation jsonb DEFAULT '[{"share": 0.5, "role": "owner"}, {"share": 0.8, "role": "coach"}, {"share": 1.0, "role": "director"}]')
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    name    CONSTANT text := put_playbook.playbook;
+    place   text;
+    entry   record;
+    field   record;
+    share   float8 := 0;
+BEGIN
+    IF coalesce(name, '') = '' OR coalesce(put_playbook.title, '') = '' THEN
+        RAISE EXCEPTION 'a playbook needs a name and a title' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF octet_length(name) > 512 THEN
+        RAISE EXCEPTION 'the name of a playbook has at most 512 bytes' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF put_playbook.line IS NULL OR put_playbook.line <= '0' OR put_playbook.line > '366 days'
+        OR extract(month FROM put_playbook.line) <> 0 OR extract(year FROM put_playbook.line) <> 0 THEN
+        RAISE EXCEPTION 'playbook "%": the line must be a span of time up to 366 days, not %', name, coalesce(put_playbook.line::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it in hours and minutes, such as ''15 minutes''.';
+    ELSIF put_playbook.calendar IS NOT NULL
+        AND NOT EXISTS (SELECT FROM revops.calendar c WHERE c.calendar = put_playbook.calendar COLLATE "C") THEN
+        RAISE EXCEPTION 'playbook "%": calendar "%" does not exist', name, put_playbook.calendar
+            USING ERRCODE = 'undefined_object', HINT = 'Make it with revops.put_calendar(), or pass NULL for the calendar of the unit.';
+    ELSIF put_playbook.plans IS NULL OR jsonb_typeof(put_playbook.plans) <> 'array' OR jsonb_array_length(put_playbook.plans) = 0 THEN
+        RAISE EXCEPTION 'playbook "%": plans must be an array of at least one plan', name
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'For example [{"title": "Call back", "channel": "call", "message": "Hello {{person}}", "fits": {"segment": "enterprise"}}, ...]. A card offers the three that fit best.';
+    ELSIF put_playbook.escalation IS NULL OR jsonb_typeof(put_playbook.escalation) <> 'array' THEN
+        RAISE EXCEPTION 'playbook "%": escalation must be an array of levels', name
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'For example [{"share": 0.5, "role": "owner"}, {"share": 1.0, "role": "director"}]; [] escalates nothing.';
+    END IF;
+
+    FOR entry IN SELECT p.value AS plan, p.ordinality AS n FROM jsonb_array_elements(put_playbook.plans) WITH ORDINALITY p LOOP
+        IF jsonb_typeof(entry.plan) <> 'object' THEN
+            RAISE EXCEPTION 'playbook "%": plan % is not an object', name, entry.n USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        FOR field IN SELECT f.key, f.value FROM jsonb_each(entry.plan) f LOOP
+            IF field.key NOT IN ('title', 'channel', 'message', 'fits') THEN
+                RAISE EXCEPTION 'playbook "%": plan % has the unknown field "%"', name, entry.n, field.key
+                    USING ERRCODE = 'invalid_parameter_value', HINT = 'A plan has title, channel, message and fits.';
+            ELSIF field.key <> 'fits' AND (jsonb_typeof(field.value) <> 'string' OR field.value #>> '{}' = '') THEN
+                RAISE EXCEPTION 'playbook "%": "%" of plan % must be a text', name, field.key, entry.n USING ERRCODE = 'invalid_parameter_value';
+            END IF;
+        END LOOP;
+        IF NOT entry.plan ?& ARRAY['title', 'channel', 'message'] THEN
+            RAISE EXCEPTION 'playbook "%": plan % needs title, channel and message', name, entry.n USING ERRCODE = 'invalid_parameter_value';
+        ELSIF jsonb_typeof(coalesce(entry.plan -> 'fits', '{}')) <> 'object' THEN
+            RAISE EXCEPTION 'playbook "%": "fits" of plan % must be an object of conditions', name, entry.n USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        FOR field IN SELECT f.key, f.value FROM jsonb_each(coalesce(entry.plan -> 'fits', '{}')) f LOOP
+            IF field.key NOT IN ('segment', 'industry', 'title', 'territory', 'unit', 'stage', 'channel', 'object', 'rule', 'intent', 'account', 'person')
+                AND field.key NOT LIKE 'properties._%' THEN
+                RAISE EXCEPTION 'playbook "%": plan % cannot fit by "%"', name, entry.n, field.key
+                    USING ERRCODE = 'invalid_parameter_value',
+                          HINT = 'Use segment, industry, title, territory, unit, stage, channel, object, rule, intent, account, person or "properties.x".';
+            ELSIF jsonb_typeof(field.value) = 'null'
+                OR jsonb_typeof(field.value) = 'array' AND (jsonb_array_length(field.value) = 0
+                    OR jsonb_path_exists(field.value, '$[*] ? (@.type() == "object" || @.type() == "array" || @.type() == "null")'))
+                OR jsonb_typeof(field.value) = 'object' AND (field.value = '{}' OR EXISTS (
+                    SELECT FROM jsonb_each(field.value) o
+                    WHERE NOT (o.key IN ('eq', 'like', 'prefix') AND jsonb_typeof(o.value) IN ('string', 'number', 'boolean')
+                               OR o.key = 'in' AND jsonb_typeof(o.value) = 'array'
+                               OR o.key = 'ne' AND jsonb_typeof(o.value) NOT IN ('object', 'null')))) THEN
+                RAISE EXCEPTION 'playbook "%": plan % has a condition on "%" that is not understood: %', name, entry.n, field.key, field.value
+                    USING ERRCODE = 'invalid_parameter_value',
+                          HINT = 'Give a value, an array of values, or an object of eq, ne, in, like and prefix.';
+            END IF;
+        END LOOP;
+    END LOOP;
+    SELECT m[1] INTO place
+    FROM (SELECT put_playbook.title AS template UNION ALL SELECT p ->> 'message' FROM jsonb_array_elements(put_playbook.plans) p) t,
+         regexp_matches(t.template, E'\\{\\{([^{}]*)\\}\\}', 'g') m
+    WHERE m[1] NOT IN ('person', 'account', 'object') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'playbook "%": unknown placeholder {{%}}', name, place
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Use {{person}}, {{account}} and {{object}}.';
+    END IF;
+    FOR entry IN SELECT l.value AS level, l.ordinality AS n FROM jsonb_array_elements(put_playbook.escalation) WITH ORDINALITY l LOOP
+        IF jsonb_typeof(entry.level) <> 'object' OR jsonb_typeof(entry.level -> 'share') IS DISTINCT FROM 'number'
+            OR coalesce(entry.level ->> 'role', '') NOT IN ('owner', 'coach', 'director') THEN
+            RAISE EXCEPTION 'playbook "%": escalation level % needs a share and a role', name, entry.n
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'For example {"share": 0.8, "role": "coach"}; roles are owner, coach and director.';
+        ELSIF (entry.level ->> 'share')::numeric <= share::numeric OR (entry.level ->> 'share')::numeric > 100 THEN
+            RAISE EXCEPTION 'playbook "%": share % of escalation level % is out of order', name, entry.level ->> 'share', entry.n
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Shares ascend, above 0 up to 100; 1 is the line itself.';
+        END IF;
+        share := (entry.level ->> 'share')::float8;
+    END LOOP;
+
+    INSERT INTO revops.playbook AS b (playbook, title, line, calendar)
+    VALUES (name, put_playbook.title, put_playbook.line, put_playbook.calendar)
+    ON CONFLICT (playbook) DO UPDATE SET title = excluded.title, line = excluded.line, calendar = excluded.calendar;
+    DELETE FROM revops.playbook_plan p WHERE p.playbook = name COLLATE "C";
+    DELETE FROM revops.playbook_level l WHERE l.playbook = name COLLATE "C";
+    INSERT INTO revops.playbook_plan (playbook, plan, title, channel, message, fits)
+    SELECT name, p.ordinality, p.value ->> 'title', p.value ->> 'channel', p.value ->> 'message', coalesce(p.value -> 'fits', '{}')
+    FROM jsonb_array_elements(put_playbook.plans) WITH ORDINALITY p;
+    INSERT INTO revops.playbook_level (playbook, level, share, role)
+    SELECT name, l.ordinality, (l.value ->> 'share')::float8, l.value ->> 'role'
+    FROM jsonb_array_elements(put_playbook.escalation) WITH ORDINALITY l;
 END $$;
 
 CREATE OR REPLACE FUNCTION revops.render_message(template text, person text, account text, object text) RETURNS text
@@ -1047,7 +1499,7 @@ BEGIN
                  WHEN 'territory' THEN p.scope = a.territory WHEN 'industry' THEN p.scope = a.industry ELSE p.scope = a.segment END
     WHERE r.rep = who;
     -- who may only read does no work, but for their own cards
-    IF denied OR reads AND NOT who = ANY (check_work.mine) AND NOT revops.may(who, 'write', check_work.account) THEN
+    IF denied OR reads AND NOT coalesce(who = ANY (check_work.mine), false) AND NOT revops.may(who, 'write', check_work.account) THEN
         RAISE EXCEPTION 'you may read, and not write, what is of account "%"', check_work.account USING ERRCODE = 'insufficient_privilege';
     END IF;
 END $$;
@@ -2007,6 +2459,35 @@ BEGIN
     RETURN true;
 END $$;
 
+CREATE OR REPLACE FUNCTION revops.attachment_ddl() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a       record;
+    rel     regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM revops.attached) THEN
+        RETURN;
+    END IF;
+    UPDATE revops.attached x SET retry_at = NULL
+    WHERE x.attachment IN (SELECT y.attachment FROM revops.attached y WHERE y.retry_at IS NOT NULL FOR UPDATE SKIP LOCKED);
+    FOR a IN SELECT x.attachment, x.kind, x.source FROM revops.attached x JOIN pg_class c ON c.oid = x.source
+             WHERE c.relkind = 'p' AND x.epoch = revops.stream_epoch() LOOP
+        IF revops.equip_attachment(a.attachment) > 0 THEN
+            INSERT INTO revops.attachment_change (attachment, scope, n) VALUES (a.attachment, 'all', 0);
+        END IF;
+        FOR rel IN SELECT g.tgrelid FROM pg_trigger g
+                   WHERE g.tgfoid = 'revops.attachment_trigger'::regproc AND g.tgname = format('revops_%s_truncate', a.kind)
+                     AND g.tgargs = convert_to(a.attachment::text, 'SQL_ASCII') || E'\\x00'
+                     AND g.tgrelid NOT IN (SELECT t.relid FROM pg_partition_tree(a.source) t) LOOP
+            -- a partition that was detached: its rows went with it
+            PERFORM revops.strip_attachment(a.attachment, a.kind, rel);
+            INSERT INTO revops.attachment_change (attachment, scope, n) VALUES (a.attachment, 'known', 0);
+        END LOOP;
+    END LOOP;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'pg_revops could not look after the partitions of attached tables: %', SQLERRM;
+END $$;
+
 CREATE OR REPLACE FUNCTION revops.attachment_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -2024,7 +2505,7 @@ BEGIN
         PERFORM revops.forget_attachments(gone);
     END IF;
     -- a partition took its rows along
-    IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.object_type = 'trigger' AND d.object_identity LIKE 'revops\_%\_truncate on %') THEN
+    IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.object_type = 'trigger' AND d.object_identity LIKE E'revops\\_%\\_truncate on %') THEN
         INSERT INTO revops.attachment_change (attachment, scope, n)
         SELECT x.attachment, 'known', 0 FROM revops.attached x JOIN pg_class c ON c.oid = x.source WHERE c.relkind = 'p';
     END IF;
@@ -2034,7 +2515,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION revops.setting_list(setting text, otherwise text) RETURNS text[]
 LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
-    SELECT pg_catalog.regexp_split_to_array(pg_catalog.btrim(coalesce(nullif(pg_catalog.current_setting($1, true), ''), $2), E' \t\r\n'), '\s*,\s*')
+    SELECT pg_catalog.regexp_split_to_array(pg_catalog.btrim(coalesce(nullif(pg_catalog.current_setting($1, true), ''), $2), E' \t\r\n'), E'\\s*,\\s*')
 $$;
 
 CREATE OR REPLACE FUNCTION revops.calibrate_model(model text) RETURNS jsonb
@@ -2373,7 +2854,7 @@ value AS (
     CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.properties) AS field FROM revops.my_opportunity p WHERE jsonb_typeof(p.properties) = 'object') k
     WHERE k.field NOT IN ('account', 'name', 'owner', 'stage', 'amount', 'opened_at', 'closed_at')),
 accepted AS (    -- a competitor is added to those that were there
-    SELECT f.opportunity, f.field, array_agg(CASE f.field WHEN 'competitor' THEN '%' ELSE '' END || replace(replace(f.value, '\', '\\'), '%', '\%')) AS ends
+    SELECT f.opportunity, f.field, array_agg(CASE f.field WHEN 'competitor' THEN '%' ELSE '' END || replace(replace(f.value, E'\\', E'\\\\'), '%', E'\\%')) AS ends
     FROM revops.field_suggestion f WHERE f.status = 'accepted' GROUP BY f.opportunity, f.field)
 SELECT v.field, count(*) AS opportunities, count(v.value) AS filled,
        count(v.value) FILTER (WHERE u.ours) AS filled_by_us,
@@ -2445,7 +2926,7 @@ JOIN revops.skill k ON k.skill = b.skill
 LEFT JOIN head h ON h.scope_kind = b.scope_kind AND h.scope = b.scope
 GROUP BY b.scope_kind, b.scope, k.dimension;
 
-CREATE OR REPLACE VIEW revops.moment_outcome AS
+CREATE OR REPLACE VIEW revops.moment_outcome WITH (security_barrier) AS
 SELECT m.moment_id, m.rule, m.version, m.subject_kind, m.subject, m.person, c.account, m.opportunity, m.channel, m.object, m.strength,
        m.occurred_at, coalesce(t.territory, a.territory, u.territory) AS territory, u.unit, r.rep,
        t.task_id, CASE WHEN t.answered_at > revops.now() THEN 'open' ELSE t.status END AS status, t.due_at,
@@ -2481,7 +2962,7 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
         WHERE d.at > m.occurred_at OR revops.local_time(d.at, coalesce(nullif(current_setting('revops.time_zone', true), ''), 'UTC'))::time = '00:00'
         UNION ALL
         SELECT e.occurred_at FROM revops.event e
-        WHERE e.account = c.account AND e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
+        WHERE e.account = c.account AND e.kind = ANY ((SELECT revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))::text[])
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
         UNION ALL
         -- the moment's own person and who was known as that, whatever their events name; the account's people where they name no other
@@ -2495,7 +2976,7 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
                       WHERE w.account = c.account AND w.identity IS NOT NULL AND p.account IS NULL
         ) k
         JOIN revops.event e ON e.person = k.person AND (k.own OR e.account IS NULL)
-        WHERE e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
+        WHERE e.kind = ANY ((SELECT revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))::text[])
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
     ) x
 ) v ON true
@@ -2551,7 +3032,7 @@ WHERE NOT EXISTS (SELECT FROM revops.person p
                   WHERE p.person = l.visitor AND (p.identity IS NOT NULL OR p.name IS NOT NULL OR p.account IS NOT NULL))
   AND NOT EXISTS (SELECT FROM revops.person p WHERE p.identity = l.visitor)
   AND NOT EXISTS (SELECT FROM revops.event e
-                  WHERE e.person = l.visitor AND e.kind = ANY (revops.setting_list('revops.contact_kinds', 'form_submit,sign_up,contact_left'))
+                  WHERE e.person = l.visitor AND e.kind = ANY ((SELECT revops.setting_list('revops.contact_kinds', 'form_submit,sign_up,contact_left'))::text[])
                     AND e.occurred_at > revops.board_since() AND e.occurred_at <= revops.now());
 
 CREATE OR REPLACE VIEW revops.moment_heatmap AS
@@ -2595,6 +3076,30 @@ SELECT v.channel, v.events, round(v.tied_share, 4) AS tied_share,
        make_interval(secs => v.lag[1]) AS lag_p50, make_interval(secs => v.lag[2]) AS lag_p95,
        h.last_seen_at, coalesce(revops.now() - h.last_seen_at > greatest(interval '24 hours', h.longest_pause), false) AS silent, v.ahead
 FROM volume v LEFT JOIN rhythm h USING (channel);
+
+CREATE OR REPLACE VIEW revops.task_board WITH (security_barrier) AS
+SELECT t.task_id, t.status, t.title, t.territory, t.unit, t.owner, r.name AS owner_name,
+       t.person, t.account, t.opportunity,
+       coalesce(p.name, t.person, a.name, t.account, t.subject) AS customer, coalesce(a.name, t.account) AS account_name,
+       t.rule, t.opened_at, t.due_at,
+       extract(epoch FROM t.due_at - revops.now())::float8 AS seconds_left,
+       greatest(e.level, 0) AS level, e.told, e.next_at,
+       coalesce(l.plans, 0) AS plans, l.best_plan
+FROM revops.task t
+LEFT JOIN revops.rep r ON r.rep = t.owner
+LEFT JOIN revops.person p ON p.person = t.person
+LEFT JOIN revops.account a ON a.account = t.account
+LEFT JOIN LATERAL (
+    SELECT max(e.level) FILTER (WHERE e.fired_at IS NOT NULL) AS level,
+           (array_agg(e.told ORDER BY e.level DESC) FILTER (WHERE e.fired_at IS NOT NULL))[1] AS told,
+           min(e.due_at) FILTER (WHERE e.fired_at IS NULL AND e.stopped_at IS NULL) AS next_at
+    FROM revops.escalation e WHERE e.subject = t.subject AND e.task_id = t.task_id
+) e ON true
+LEFT JOIN LATERAL (
+    SELECT count(*)::int AS plans, (array_agg(l.title ORDER BY l.rank))[1] AS best_plan
+    FROM revops.task_plan l WHERE l.subject = t.subject AND l.task_id = t.task_id
+) l ON true
+WHERE t.status IN ('open', 'claimed');
 
 CREATE OR REPLACE VIEW revops.win_snapshot WITH (security_barrier) AS
 SELECT o.opportunity, o.account, i.at, CASE WHEN i.closed THEN o.closed_at END AS closed_at,
@@ -2796,6 +3301,10 @@ CREATE TRIGGER audit_truncate AFTER TRUNCATE ON revops.account_need FOR EACH STA
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF query, label, options, every, scheduled_by ON revops.model_schedule FOR EACH ROW EXECUTE FUNCTION revops.audit();
 
+CREATE TRIGGER audit AFTER UPDATE OF owner ON revops.account FOR EACH ROW WHEN (OLD.owner IS DISTINCT FROM NEW.owner) EXECUTE FUNCTION revops.audit();
+
+CREATE TRIGGER audit AFTER UPDATE OF owner ON revops.opportunity FOR EACH ROW WHEN (OLD.owner IS DISTINCT FROM NEW.owner) EXECUTE FUNCTION revops.audit();
+
 CREATE TRIGGER stage_since_corrected AFTER UPDATE OF stage_since ON revops.opportunity
     FOR EACH ROW WHEN (OLD.stage = NEW.stage AND OLD.stage_since <> NEW.stage_since) EXECUTE FUNCTION revops.opportunity_since_corrected();
 
@@ -2809,6 +3318,8 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM revops_admin', f);
     END LOOP;
+    -- this takes a table's triggers away without a line in the audit log: for detach() alone
+    REVOKE EXECUTE ON FUNCTION revops.strip_attachment(int, text, regclass) FROM revops_admin;
 END $$;
 
 -- what default privileges of the owner would let others do with what is new

@@ -32,6 +32,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     former jsonb;
     latter jsonb;
+    changed boolean;
     gone   jsonb := '{}';
     come   jsonb := '{}';
     role   CONSTANT text := nullif(current_setting('role'), 'none');
@@ -57,16 +58,19 @@ BEGIN
         END IF;
     END IF;
     IF TG_OP IN ('UPDATE', 'DELETE') THEN
-        former := revops.audit_image(to_jsonb(OLD) || gone);
+        former := to_jsonb(OLD) || gone;
     END IF;
     IF TG_OP IN ('UPDATE', 'INSERT') AND TG_LEVEL = 'ROW' THEN
-        latter := revops.audit_image(to_jsonb(NEW) || come);
+        latter := to_jsonb(NEW) || come;
     END IF;
+    changed := former IS DISTINCT FROM latter;
+    former := revops.audit_image(former);
+    latter := revops.audit_image(latter);
     IF TG_LEVEL = 'STATEMENT' AND TG_OP = 'INSERT' THEN
         INSERT INTO revops.audit_log (changed_by, acting_as, what, action, after)
         SELECT session_user, nullif(role, session_user), TG_TABLE_NAME, 'insert', CASE WHEN length(i.after::text) > 100000 THEN revops.audit_image(i.after) ELSE i.after END
         FROM (SELECT to_jsonb(n) AS after FROM fresh n OFFSET 0) i;
-    ELSIF former IS DISTINCT FROM latter OR TG_OP = 'TRUNCATE' THEN
+    ELSIF changed OR TG_OP = 'TRUNCATE' THEN
         INSERT INTO revops.audit_log (changed_by, acting_as, what, action, before, after)
         VALUES (session_user, nullif(role, session_user), TG_TABLE_NAME, lower(TG_OP), former, latter);
     END IF;

@@ -56,7 +56,7 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
         WHERE d.at > m.occurred_at OR revops.local_time(d.at, coalesce(nullif(current_setting('revops.time_zone', true), ''), 'UTC'))::time = '00:00'
         UNION ALL
         SELECT e.occurred_at FROM revops.event e
-        WHERE e.account = c.account AND e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
+        WHERE e.account = c.account AND e.kind = ANY ((SELECT revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))::text[])
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
         UNION ALL
         -- the moment's own person and who was known as that, whatever their events name; the account's people where they name no other
@@ -70,7 +70,7 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
                       WHERE w.account = c.account AND w.identity IS NOT NULL AND p.account IS NULL
         ) k
         JOIN revops.event e ON e.person = k.person AND (k.own OR e.account IS NULL)
-        WHERE e.kind = ANY (revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))
+        WHERE e.kind = ANY ((SELECT revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))::text[])
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
     ) x
 ) v ON true
@@ -207,7 +207,7 @@ WHERE NOT EXISTS (SELECT FROM revops.person p
                   WHERE p.person = l.visitor AND (p.identity IS NOT NULL OR p.name IS NOT NULL OR p.account IS NOT NULL))
   AND NOT EXISTS (SELECT FROM revops.person p WHERE p.identity = l.visitor)
   AND NOT EXISTS (SELECT FROM revops.event e
-                  WHERE e.person = l.visitor AND e.kind = ANY (revops.setting_list('revops.contact_kinds', 'form_submit,sign_up,contact_left'))
+                  WHERE e.person = l.visitor AND e.kind = ANY ((SELECT revops.setting_list('revops.contact_kinds', 'form_submit,sign_up,contact_left'))::text[])
                     AND e.occurred_at > revops.board_since() AND e.occurred_at <= revops.now());
 COMMENT ON VIEW revops.silent_high_intent IS 'Visitors of the last 24 hours who stayed over three minutes in their last session and left no contact: not identified, not in the CRM, no event of revops.contact_kinds';
 COMMENT ON COLUMN revops.silent_high_intent.visitor IS 'The visitor''s key';

@@ -112,6 +112,9 @@ explain_intent(PG_FUNCTION_ARGS)
 	Str			intent = StrFrom(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	TimestampTz now = RevopsNow(),
 				until = now;
+	bool		bound;
+	Str			last_account = StrFrom(NULL);
+	bool		last_seen = false;
 	const SignalSet *set;
 	EventList  *history;
 	Line	   *lines = NULL;
@@ -133,6 +136,11 @@ explain_intent(PG_FUNCTION_ARGS)
 			return (Datum) 0;
 		}
 	}
+	{
+		static SqlPlan is_bound = {"SELECT (revops.caller_bound() IS NOT NULL)::int::int8", 0};
+
+		bound = SqlInt8(&is_bound, NULL, NULL, 0) != 0;
+	}
 	set = Signals();
 	{
 		/* events up to the clock's tolerance count, as they do in the score */
@@ -150,6 +158,21 @@ explain_intent(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (!StrEq(EventSubject(e, kind), subject))
 			continue;
+		/* what a stranger did with a customer whom the rep does not see is not shown, though it counts */
+		if (bound && e->account.data != NULL)
+		{
+			static SqlPlan sees = {"SELECT revops.caller_sees('account', $1)::int::int8", 1, {TEXTOID}};
+
+			if (last_account.data == NULL || !StrEq(e->account, last_account))
+			{
+				Datum		account = PointerGetDatum(cstring_to_text_with_len(e->account.data, e->account.len));
+
+				last_account = e->account;
+				last_seen = SqlInt8(&sees, &account, NULL, 0) != 0;
+			}
+			if (!last_seen)
+				continue;
+		}
 		ncandidates = SignalsFor(set, e, &candidates);
 		for (int k = 0; k < ncandidates; k++)
 		{
