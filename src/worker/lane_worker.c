@@ -464,6 +464,7 @@ LaneLoop(void)
 			if (outcome == PASS_MORE)
 				timeout = 0;
 		}
+
 		/*
 		 * a due time is looked for by the clock of the pass: not in a row without a pause, and what cannot be done yet (a client has the
 		 * card locked) is come back to ever later
