@@ -45,6 +45,19 @@ FROM (VALUES ('hot', 'A', NULL, '2026-03-01 12:00Z'::timestamptz), ('purchase', 
 SELECT revops.process();
 SELECT subject, occurred_at, converted_at FROM revops.moment_outcome ORDER BY 2, 1;
 
+-- what a person says they need goes with them to another account; what was said in the name of one stays
+SELECT revops.put_intent('need_x', '{"topic": "x", "patterns": [{"include": "xylophone"}]}'), revops.publish_intents() > 0;
+SET revops.as_of = '2026-03-11 12:10Z';
+SELECT count(revops.track('message', person => 'j', account => a, body => 'a xylophone')) FROM unnest('{NULL,A}'::text[]) a;
+SELECT revops.process();
+SELECT account, topic, events FROM revops.need_profile;
+UPDATE revops.person SET account = 'B' WHERE person = 'j';
+SELECT revops.process();
+SELECT account, topic, events FROM revops.need_profile ORDER BY 1;
+UPDATE revops.person SET account = 'A' WHERE person = 'j';
+SELECT revops.process();
+SELECT account, topic, events FROM revops.need_profile ORDER BY 1;
+
 -- a stage that was written later than the instant was not known at it; what came with the deal was
 INSERT INTO revops.opportunity (opportunity, account, stage, stage_since, opened_at, status) VALUES ('o1', 'A', 'contact', '2026-01-01', '2026-01-01', 'open');
 SET revops.as_of = '2026-03-12 12:00Z';

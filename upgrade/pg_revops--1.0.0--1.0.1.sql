@@ -3261,6 +3261,8 @@ COMMENT ON FUNCTION revops.rep_sees_opportunities(text) IS 'The opportunities th
 COMMENT ON FUNCTION revops.hottest(revops.subject_kind, text, int) IS
 'The n subjects with the highest score of an intent, hottest first: an index scan, whatever the number of subjects; where revops.as_of lies in the past, as it was then, which reads them all';
 
+COMMENT ON COLUMN revops.event_intent.account IS 'As sent, else that of the person when the event was taken; NULL: none, or the person is of another one by now';
+
 COMMENT ON FUNCTION revops.patterns_show(text, text, text) IS 'Whether the published patterns alone, without the model, find an intent in a text';
 
 COMMENT ON FUNCTION revops.check_work(text, text[]) IS 'An error where the rep who called may only read a customer, or is denied to write. mine: who may work on it all the same';

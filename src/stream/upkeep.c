@@ -60,6 +60,22 @@ SettleCards(Pass *pass, Datum kind, Datum subject)
 		AnswerMoments(pass, standing);
 }
 
+/* What people wrote who are of another account by now was the account's by them alone: it goes by the person from now on */
+static void
+LetIntentsGo(Datum account)
+{
+	static SqlPlan go = {
+		"UPDATE revops.event_intent i SET account = NULL FROM revops.event_intent x"
+		" JOIN revops.event e ON e.event_id = x.event_id AND e.occurred_at = x.occurred_at AND e.account IS NULL"
+		" LEFT JOIN revops.person v ON v.person = x.person LEFT JOIN revops.person k ON k.person = v.identity"
+		" WHERE x.account = $1 COLLATE \"C\" AND coalesce(k.account, v.account) IS DISTINCT FROM x.account"
+		" AND i.event_id = x.event_id AND i.intent = x.intent",
+		1, {TEXTOID}
+	};
+
+	SqlRun(&go, &account, NULL);
+}
+
 static void
 RunRepair(Pass *pass, void *arg)
 {
@@ -81,6 +97,8 @@ RunRepair(Pass *pass, void *arg)
 		WriteMoments(pass, moments, NULL);
 	}
 	SettleCards(pass, args[0], args[1]);
+	if (r->kind == SUBJECT_ACCOUNT)
+		LetIntentsGo(args[1]);
 	if (r->kind == SUBJECT_OPPORTUNITY)
 		StageRecompute(&r->subject, 1, pass->consumed);
 }

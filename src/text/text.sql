@@ -80,7 +80,7 @@ CREATE INDEX event_intent_visitor ON revops.event_intent (person, occurred_at) W
 CREATE INDEX event_intent_occurred_at ON revops.event_intent USING brin (occurred_at) WITH (pages_per_range = 32);
 COMMENT ON TABLE revops.event_intent IS 'The intents that the bodies of events show. Written by the stream with what else an event adds; gone with the events by revops.retention';
 COMMENT ON COLUMN revops.event_intent.person IS 'As sent: a visitor stays one here';
-COMMENT ON COLUMN revops.event_intent.account IS 'As sent, else that of the person when the event was taken';
+COMMENT ON COLUMN revops.event_intent.account IS 'As sent, else that of the person when the event was taken; NULL: none, or the person is of another one by now';
 COMMENT ON COLUMN revops.event_intent.confidence IS '0 to 1';
 COMMENT ON COLUMN revops.event_intent.method IS 'What found it: pattern, model or both';
 COMMENT ON COLUMN revops.event_intent.span IS 'Where in the body, in characters from 0 on';
