@@ -23,7 +23,7 @@ declare -A sources=(
 	[rule]="${rules[*]} test/fuzz/rule_fuzzer.c"
 	[state]="${rules[*]} $(echo src/moment/{pattern,chain,window,packed}.c src/learn/{blob,feature,network,predict_blob}.c src/stage/filter.c \
 		src/analysis/{buffer,buffer_io,funnel,node,sequence,session,streak}.c test/fuzz/{state_fuzzer,state_moment}.c)"
-	[text]="${rules[*]} $(echo src/text/{fold,trie,feeling,amount,when,when_en,when_zh,extract,pattern,spell,factor,automaton,simulate,literal,look,occasion,matcher}.c src/learn/feature.c test/fuzz/text_fuzzer.c)"
+	[text]="${rules[*]} $(echo src/text/{fold,trie,feeling,number,number_zh,number_en,currency,token,amount,when,when_en,when_zh,extract,pattern,spell,factor,automaton,simulate,literal,look,occasion,matcher}.c src/learn/feature.c test/fuzz/text_fuzzer.c)"
 	[document]="${rules[*]} $(echo src/text/{fold,definition,pattern,spell,factor,automaton,simulate,literal,look,occasion,matcher}.c src/analysis/sequence.c src/calendar/business_time.c \
 		test/fuzz/document_fuzzer.c)"
 )
