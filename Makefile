@@ -9,8 +9,11 @@ ROOMS        = base event decay predicate calendar learn capture access score te
 OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)) $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c))))
 SQL_SHARES   = $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.sql))) src/grants.sql src/policies.sql
 PACK         = $(sort $(wildcard src/text/pack/*.json))
-DATA_built   = $(EXTENSION)--$(EXTVERSION).sql
-DATA         = $(sort $(wildcard upgrade/$(EXTENSION)--*--*.sql))
+# an upgrade to this version ends with the starter pack as it is now; its script in upgrade/ need not repeat that
+UPGRADES     = $(sort $(wildcard upgrade/$(EXTENSION)--*--*.sql))
+PACKED       = $(filter %--$(EXTVERSION).sql,$(UPGRADES))
+DATA_built   = $(EXTENSION)--$(EXTVERSION).sql $(notdir $(PACKED))
+DATA         = $(filter-out $(PACKED),$(UPGRADES))
 
 REGRESS      = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=pg_revops --encoding=UTF8 --no-locale
@@ -44,6 +47,13 @@ endif
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_SHARES) $(PACK) src/text/pack.awk Makefile
 	@printf '%s\n' '\echo Use "CREATE EXTENSION pg_revops" to load this file. \quit' > $@
 	cat $(SQL_SHARES) >> $@
+	@for f in $(PACK); do LC_ALL=C awk -v topic=$$(basename $$f .json) -f src/text/pack.awk $$f || exit 1; done >> $@
+	@echo 'DROP FUNCTION revops.add_pack(text, text);' >> $@
+
+$(notdir $(PACKED)): %.sql: upgrade/%.sql $(PACK) src/text/pack.sql src/text/pack.awk Makefile
+	@cp $< $@
+	@sed -n '/^CREATE FUNCTION revops.add_pack/,/^END \$$\$$;/p' src/text/pack.sql >> $@
+	@echo 'DELETE FROM revops.intent_pack;' >> $@
 	@for f in $(PACK); do LC_ALL=C awk -v topic=$$(basename $$f .json) -f src/text/pack.awk $$f || exit 1; done >> $@
 	@echo 'DROP FUNCTION revops.add_pack(text, text);' >> $@
 
