@@ -47,6 +47,10 @@ SELECT revops.respond(task_id, note => 'mailed') FROM revops.task WHERE rule = '
 SELECT revops.track('look', person => 'P1', occurred_at => '2426-03-11 11:30Z') IS NOT NULL AS late;
 SELECT revops.process();
 SELECT * FROM pg_temp.cards WHERE rule = 'twice' ORDER BY replaced DESC;
+-- of moments that share events, the next one has a card of its own
+SELECT count(revops.track('look', person => 'P1', occurred_at => t)) FROM unnest('{2426-03-11 11:56Z,2426-03-11 11:58Z}'::timestamptz[]) t;
+SELECT revops.process();
+SELECT * FROM pg_temp.cards WHERE rule = 'twice' ORDER BY replaced DESC, answered;
 SELECT revops.put_rule('says', '{"title": "Says it", "when": {"kind": "message", "side": "customer"}, "playbook": "pb"}'), revops.rebuild_moments('says');
 SELECT revops.process();
 SELECT * FROM pg_temp.cards WHERE rule = 'says' AND NOT replaced ORDER BY subject;

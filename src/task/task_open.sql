@@ -185,6 +185,10 @@ BEGIN
                 JOIN revops.task t ON t.subject = s.subject AND t.subject_kind = r.subject_kind AND t.rule = r.rule
                 JOIN revops.moment o ON o.subject = t.subject AND o.moment_id = t.moment_id
                 WHERE (t.answered_at IS NOT NULL OR t.claimed_by IS NOT NULL) AND o.evidence && r.evidence AND (o.retracted_at IS NOT NULL OR o.subject <> r.subject)
+                  -- once: of moments that overlap, the next one is another one
+                  AND NOT EXISTS (SELECT FROM revops.task h JOIN revops.moment n ON n.subject = h.subject AND n.moment_id = h.moment_id
+                                  WHERE h.subject = r.subject AND h.rule = r.rule AND n.retracted_at IS NULL AND n.evidence && o.evidence
+                                    AND (h.answered_at = t.answered_at OR t.answered_at IS NULL AND h.claimed_by = t.claimed_by))
                 ORDER BY t.answered_at IS NULL, t.moment_at DESC, t.task_id DESC LIMIT 1
             ) f ON true
             ORDER BY r.occurred_at, r.moment_id
