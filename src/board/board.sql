@@ -63,13 +63,12 @@ LEFT JOIN LATERAL (    -- dropped from the plan where converted_at is not asked 
         SELECT e.occurred_at
         FROM (
             SELECT m.person, true AS own WHERE m.person IS NOT NULL
-            UNION ALL SELECT w.person, true FROM revops.person w WHERE w.identity = m.person
-            UNION ALL SELECT p.person, false FROM revops.person p WHERE p.account = c.account AND p.identity IS NULL
-            UNION ALL SELECT w.person, false FROM revops.person p JOIN revops.person w ON w.identity = p.person WHERE p.account = c.account
-            UNION ALL SELECT w.person, false FROM revops.person w LEFT JOIN revops.person p ON p.person = w.identity
-                      WHERE w.account = c.account AND w.identity IS NOT NULL AND p.account IS NULL
-        ) k
-        JOIN revops.event e ON e.person = k.person AND (k.own OR e.account IS NULL)
+            UNION ALL
+            SELECT p.person, false FROM revops.person p LEFT JOIN revops.person i ON i.person = p.identity
+            WHERE p.account = c.account AND (p.identity IS NULL OR i.account IS NULL) AND p.person IS DISTINCT FROM m.person
+        ) b
+        CROSS JOIN LATERAL (SELECT b.person UNION ALL SELECT v.person FROM revops.person v WHERE v.identity = b.person) k
+        JOIN revops.event e ON e.person = k.person AND (b.own OR e.account IS NULL)
         WHERE e.kind = ANY ((SELECT revops.setting_list('revops.conversion_kinds', 'purchase,order,contract_signed'))::text[])
           AND e.occurred_at > m.occurred_at AND e.occurred_at <= m.occurred_at + interval '72 hours' AND e.occurred_at <= revops.now() AND NOT e.ahead
     ) x
