@@ -65,9 +65,12 @@ for (1 .. 500)
 	last if $pid > 0;
 }
 cmp_ok($pid, '>', 0, 'a backend is at work');
+$log = -s $node->logfile;
 kill 'KILL', $pid if $pid > 0;
 $psql->finish;
 like($told, qr/server closed the connection|terminating connection/, 'and is killed');
+# until the postmaster has seen it, it takes connections that it then ends
+$node->wait_for_log(qr/all server processes terminated; reinitializing/, $log);
 $node->poll_query_until('live', 'SELECT true');
 sql('SELECT revops.start_worker()') if sql('SELECT count(*) FROM revops.worker_stats() WHERE pid IS NOT NULL') eq '0';
 pour(500);
