@@ -46,18 +46,21 @@ SettleCards(Pass *pass, Datum kind, Datum subject)
 	};
 	static SqlPlan cancel = {"SELECT revops.cancel_tasks($1)", 1, {UUIDARRAYOID}};
 	Datum		args[2] = {kind, subject};
+	SPITupleTable *cards;
 	Datum		standing,
 				retracted;
 	bool		none,
 				none_retracted;
 
 	SqlRun(&open_cards, args, NULL);
-	standing = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &none);
-	retracted = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &none_retracted);
+	cards = SPI_tuptable;
+	standing = SPI_getbinval(cards->vals[0], cards->tupdesc, 1, &none);
+	retracted = SPI_getbinval(cards->vals[0], cards->tupdesc, 2, &none_retracted);
 	if (!none_retracted)
 		SqlRun(&cancel, &retracted, NULL);
 	if (!none)
 		AnswerMoments(pass, standing);
+	SPI_freetuptable(cards);
 }
 
 /* What people wrote who are of another account by now was the account's by them alone: it goes by the person from now on */
@@ -65,11 +68,11 @@ static void
 LetIntentsGo(Datum account)
 {
 	static SqlPlan go = {
-		"UPDATE revops.event_intent i SET account = NULL FROM revops.event_intent x"
-		" JOIN revops.event e ON e.event_id = x.event_id AND e.occurred_at = x.occurred_at AND e.account IS NULL"
-		" LEFT JOIN revops.person v ON v.person = x.person LEFT JOIN revops.person k ON k.person = v.identity"
-		" WHERE x.account = $1 COLLATE \"C\" AND coalesce(k.account, v.account) IS DISTINCT FROM x.account"
-		" AND i.event_id = x.event_id AND i.intent = x.intent",
+		"UPDATE revops.event_intent i SET account = NULL WHERE i.account = $1 COLLATE \"C\""
+		" AND (SELECT coalesce(k.account, v.account) FROM revops.person v LEFT JOIN revops.person k ON k.person = v.identity"
+		" WHERE v.person = i.person) IS DISTINCT FROM i.account"
+		/* event by event (OFFSET 0): a join may be planned to read all of them */
+		" AND EXISTS (SELECT FROM revops.event e WHERE e.event_id = i.event_id AND e.occurred_at = i.occurred_at AND e.account IS NULL OFFSET 0)",
 		1, {TEXTOID}
 	};
 

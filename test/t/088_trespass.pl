@@ -84,6 +84,26 @@ refused('ro', "SELECT revops.respond(task_id) FROM revops.task WHERE subject = '
 is(sql("SET SESSION AUTHORIZATION li; SELECT revops.respond(task_id) FROM revops.task WHERE subject = 'p1'"), 't', 'while its owner answers it');
 refused('li', "SELECT revops.complete(task_id, repeat('x', 10001)) FROM revops.task WHERE subject = 'p1'", qr/longer than 10,000 bytes/, 'with an outcome that is no book');
 
+# what a stranger does with a customer of others counts, and is not shown
+sql(q{SELECT revops.track('ask', person => 'nobody', account => a, object => 'page of ' || a) FROM unnest('{a1,a2}'::text[]) a});
+sql('SELECT revops.process()');
+is(sql(q{SET SESSION AUTHORIZATION li; SELECT object FROM revops.explain_intent('person', 'nobody', 'i')}), 'page of a1', 'the ledger of a stranger');
+
+# what changes hands, and what is long, is in the audit log
+my $lines = sql('SELECT count(*) FROM revops.audit_log');
+sql(q{UPDATE revops.account SET owner = 'li' WHERE account = 'a2'; UPDATE revops.account SET owner = 'wu', name = 'Two' WHERE account = 'a2'; UPDATE revops.account SET name = 'Again' WHERE account = 'a2';
+	UPDATE revops.opportunity SET owner = 'li' WHERE opportunity = 'o2'; UPDATE revops.opportunity SET owner = 'wu' WHERE opportunity = 'o2';
+	UPDATE revops.rep SET properties = jsonb_build_object('x', repeat('a', 200000)) WHERE rep = 'ro'; UPDATE revops.rep SET properties = jsonb_build_object('x', repeat('b', 200000)) WHERE rep = 'ro'});
+is(sql("SELECT string_agg(what, ' ' ORDER BY audit_id) FROM (SELECT * FROM revops.audit_log ORDER BY audit_id OFFSET $lines) l"), 'account account opportunity opportunity rep rep', 'owners and long values have their lines');
+
+# an id whose event was taken back is nobody's
+my $taker = $node->background_psql('postgres');
+$taker->query_safe(q{BEGIN; SAVEPOINT s; INSERT INTO revops.event (event_id, kind, person) VALUES ('00000000-0000-4000-8000-000000000001', 'x', 'p1'); ROLLBACK TO s});
+is(sql(q{SET statement_timeout = '60s'; SELECT revops.track('x', person => 'p1', event_id => '00000000-0000-4000-8000-000000000001') IS NOT NULL}), 't', 'another session may write it at once');
+$taker->query_safe('COMMIT');
+$taker->quit;
+sql('SELECT revops.process()');
+
 # a client that keeps a card does not hold up the stream, and what it missed comes later
 sql(q{SELECT revops.track('ask', person => 'p1', account => 'a1')});
 sql('SELECT revops.process()');
